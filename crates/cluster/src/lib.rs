@@ -1,0 +1,1 @@
+//! Admission, routing and fan-out over shards.

@@ -1,0 +1,1 @@
+//! Configuration files: parsing with spans, defaults, checks.

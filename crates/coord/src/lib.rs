@@ -1,0 +1,1 @@
+//! Revisions and leases: who may own what.

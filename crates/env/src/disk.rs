@@ -1,0 +1,217 @@
+//! Files and directories.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+
+/// What a store needs of a file system. Calls block: use them from threads of one's own.
+pub trait Disk: Send + Sync + std::fmt::Debug {
+    /// Creates a file that must not exist yet, for reading and writing.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file for reading and writing.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Reads a whole file; one larger than `max_bytes` is an error.
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
+    /// Names in a directory, sorted; an absent directory is empty.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// Creates a directory and those above it.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+    /// Renames within one file system, replacing what is there.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name; fails if that exists (create-if-absent).
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes the directory's entries durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// Takes the exclusive lock on a file, creating it; fails at once if another process has it.
+    fn lock(&self, path: &Path) -> io::Result<DiskLock>;
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync + std::fmt::Debug {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Reads up to `bytes.len()` bytes at `offset`; fewer only at the end of the file.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Makes data (and the length) durable.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Reserves zero-filled space up to `len` and sets the length to it.
+    fn preallocate(&self, len: u64) -> io::Result<()>;
+    /// Cuts or extends the file.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// The file's length.
+    fn len(&self) -> io::Result<u64>;
+    /// Whether the file is empty.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// Held as long as the lock is; the operating system releases it when the process ends.
+#[derive(Debug)]
+pub struct DiskLock {
+    _file: Option<File>,
+}
+
+impl DiskLock {
+    /// A lock that holds nothing, for disks that exist in one process alone.
+    pub fn unheld() -> Self {
+        Self { _file: None }
+    }
+}
+
+/// The machine's file system.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemDisk;
+
+impl SystemDisk {
+    /// The machine's file system, shared.
+    pub fn shared() -> Arc<dyn Disk> {
+        Arc::new(Self)
+    }
+}
+
+/// Adds the path to an error, which the operating system's text lacks.
+fn at<T>(path: &Path, result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
+}
+
+impl Disk for SystemDisk {
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = at(
+            path,
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(path),
+        )?;
+        Ok(Box::new(SystemFile {
+            file,
+            path: path.into(),
+        }))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = at(path, OpenOptions::new().read(true).write(true).open(path))?;
+        Ok(Box::new(SystemFile {
+            file,
+            path: path.into(),
+        }))
+    }
+
+    fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let file = at(path, File::open(path))?;
+        at(
+            path,
+            io::Read::read_to_end(&mut io::Read::take(file, max_bytes + 1), &mut bytes),
+        )?;
+        if bytes.len() as u64 > max_bytes {
+            let text = format!(
+                "{}: larger than the {max_bytes} bytes allowed",
+                path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        Ok(bytes)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => at(dir, entries)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(at(dir, entry)?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        at(dir, std::fs::create_dir_all(dir))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        at(to, std::fs::rename(from, to))
+    }
+
+    fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        at(to, std::fs::hard_link(from, to))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        at(path, std::fs::remove_file(path))
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = at(
+            dir,
+            rustix::fs::open(dir, flags, rustix::fs::Mode::empty()).map_err(Into::into),
+        )?;
+        at(dir, rustix::fs::fsync(&fd).map_err(Into::into))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<DiskLock> {
+        let options = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .clone();
+        let file = at(path, options.open(path))?;
+        let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        at(path, locked.map_err(Into::into))?;
+        Ok(DiskLock { _file: Some(file) })
+    }
+}
+
+#[derive(Debug)]
+struct SystemFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl DiskFile for SystemFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        at(&self.path, self.file.write_all_at(bytes, offset))
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < bytes.len() {
+            match self.file.read_at(&mut bytes[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return at(&self.path, Err(e)),
+            }
+        }
+        Ok(done)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        at(&self.path, self.file.sync_data())
+    }
+
+    fn preallocate(&self, len: u64) -> io::Result<()> {
+        let done = rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len);
+        at(&self.path, done.map_err(Into::into))
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        at(&self.path, self.file.set_len(len))
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(at(&self.path, self.file.metadata())?.len())
+    }
+}

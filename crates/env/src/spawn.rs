@@ -1,0 +1,29 @@
+//! Threads and tasks.
+
+use std::future::Future;
+use std::io;
+use std::thread;
+
+use tokio::task::JoinHandle;
+
+/// Runs `future` on the current runtime. Dropping the handle leaves it running.
+pub fn task<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(future)
+}
+
+/// Runs `work`, which may block or compute for long, beside the runtime's workers.
+pub fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(work)
+}
+
+/// Starts a thread of its own, named for those who look at the process.
+pub fn thread<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<thread::JoinHandle<T>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}

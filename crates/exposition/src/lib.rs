@@ -1,0 +1,1 @@
+//! Scrape formats to and from the model.

@@ -1,0 +1,407 @@
+//! The tree a query is parsed into. Every node knows its place in the text.
+
+use ferula_diag::Span;
+use ferula_model::{Matcher, Timestamp};
+
+/// The type of an expression's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValueType {
+    /// One number per step.
+    Scalar,
+    /// One sample per series and step.
+    Vector,
+    /// A run of samples per series and step.
+    Matrix,
+    /// A text.
+    String,
+}
+
+/// An expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    /// `1.5`, `5m`
+    Number(Number),
+    /// `"text"`
+    String(StringLiteral),
+    /// `(expr)`
+    Paren(Paren),
+    /// `-expr`
+    Unary(Unary),
+    /// `a + b`
+    Binary(Box<Binary>),
+    /// `rate(x[5m])`
+    Call(Call),
+    /// `sum by (a) (x)`
+    Aggregate(Box<Aggregate>),
+    /// `x{a="b"}`
+    Selector(Selector),
+    /// `x{a="b"}[5m]`
+    Range(RangeSelector),
+    /// `expr[1h:1m]`
+    Subquery(Box<Subquery>),
+}
+
+/// A number, or a duration in seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    /// The value.
+    pub value: f64,
+    /// Whether it was written as a duration, which decides how it is printed.
+    pub is_duration: bool,
+    /// Where.
+    pub span: Span,
+}
+
+/// A text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StringLiteral {
+    /// The text, escapes resolved.
+    pub value: String,
+    /// Where.
+    pub span: Span,
+}
+
+/// An expression in parentheses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paren {
+    /// What is inside.
+    pub inner: Box<Expr>,
+    /// Where, parentheses included.
+    pub span: Span,
+}
+
+/// `+` or `-` before an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unary {
+    /// Whether it is `-`.
+    pub negative: bool,
+    /// The operand.
+    pub operand: Box<Expr>,
+    /// Where.
+    pub span: Span,
+}
+
+/// A binary operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `%`
+    Mod,
+    /// `^`
+    Pow,
+    /// `atan2`
+    Atan2,
+    /// `==`
+    Eq,
+    /// `!=`
+    Ne,
+    /// `<`
+    Lt,
+    /// `<=`
+    Le,
+    /// `>`
+    Gt,
+    /// `>=`
+    Ge,
+    /// `and`
+    And,
+    /// `or`
+    Or,
+    /// `unless`
+    Unless,
+    /// `</`: keep the observations below
+    TrimUpper,
+    /// `>/`: keep the observations above
+    TrimLower,
+}
+
+impl BinaryOp {
+    /// As PromQL writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::Atan2 => "atan2",
+            Self::Eq => "==",
+            Self::Ne => "!=",
+            Self::Lt => "<",
+            Self::Le => "<=",
+            Self::Gt => ">",
+            Self::Ge => ">=",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+            Self::TrimUpper => "</",
+            Self::TrimLower => ">/",
+        }
+    }
+
+    /// Whether it compares, and so filters unless `bool` is given.
+    pub fn is_comparison(self) -> bool {
+        matches!(
+            self,
+            Self::Eq | Self::Ne | Self::Lt | Self::Le | Self::Gt | Self::Ge
+        )
+    }
+
+    /// Whether it works on sets of series.
+    pub fn is_set(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
+
+    /// Whether it trims histograms.
+    pub fn is_trim(self) -> bool {
+        matches!(self, Self::TrimUpper | Self::TrimLower)
+    }
+}
+
+/// How many series of each side may share a match group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cardinality {
+    /// One on each side.
+    OneToOne,
+    /// `group_left`: many on the left.
+    ManyToOne,
+    /// `group_right`: many on the right.
+    OneToMany,
+    /// Set operators.
+    ManyToMany,
+}
+
+/// How series of two vectors find each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matching {
+    /// How many may share a group.
+    pub card: Cardinality,
+    /// The labels of `on` or `ignoring`, in written order.
+    pub labels: Vec<String>,
+    /// Whether `labels` are those of `on`.
+    pub on: bool,
+    /// Labels that `group_left` or `group_right` takes from the one side.
+    pub include: Vec<String>,
+    /// Value for series missing on the left.
+    pub fill_left: Option<f64>,
+    /// Value for series missing on the right.
+    pub fill_right: Option<f64>,
+}
+
+/// `lhs op rhs`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binary {
+    /// The operator.
+    pub op: BinaryOp,
+    /// Where the operator is.
+    pub op_span: Span,
+    /// The left operand.
+    pub lhs: Expr,
+    /// The right operand.
+    pub rhs: Expr,
+    /// Whether a comparison yields 0 and 1 instead of filtering.
+    pub return_bool: bool,
+    /// How series match; `None` if a side is a scalar.
+    pub matching: Option<Matching>,
+    /// Where.
+    pub span: Span,
+}
+
+/// A function call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The function; the parser has looked it up.
+    pub func: &'static super::functions::Function,
+    /// The arguments, as many as the function takes.
+    pub args: Vec<Expr>,
+    /// Where.
+    pub span: Span,
+}
+
+/// An aggregation operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the keyword it is named after
+pub enum AggregateOp {
+    Sum,
+    Avg,
+    Count,
+    Min,
+    Max,
+    Group,
+    Stddev,
+    Stdvar,
+    Topk,
+    Bottomk,
+    CountValues,
+    Quantile,
+    Limitk,
+    LimitRatio,
+}
+
+impl AggregateOp {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Sum,
+        Self::Avg,
+        Self::Count,
+        Self::Min,
+        Self::Max,
+        Self::Group,
+        Self::Stddev,
+        Self::Stdvar,
+        Self::Topk,
+        Self::Bottomk,
+        Self::CountValues,
+        Self::Quantile,
+        Self::Limitk,
+        Self::LimitRatio,
+    ];
+
+    /// As PromQL writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Count => "count",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Group => "group",
+            Self::Stddev => "stddev",
+            Self::Stdvar => "stdvar",
+            Self::Topk => "topk",
+            Self::Bottomk => "bottomk",
+            Self::CountValues => "count_values",
+            Self::Quantile => "quantile",
+            Self::Limitk => "limitk",
+            Self::LimitRatio => "limit_ratio",
+        }
+    }
+}
+
+/// `op by (grouping) (param, expr)`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    /// The operator.
+    pub op: AggregateOp,
+    /// What is aggregated.
+    pub expr: Expr,
+    /// The parameter of `topk`, `quantile`, `count_values` and their like.
+    pub param: Option<Expr>,
+    /// The labels of `by` or `without`, in written order.
+    pub grouping: Vec<String>,
+    /// Whether `grouping` are those of `without`.
+    pub without: bool,
+    /// Where.
+    pub span: Span,
+}
+
+/// What `@` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// A fixed time.
+    Time(Timestamp),
+    /// The query's start.
+    Start,
+    /// The query's end.
+    End,
+}
+
+/// `offset` and `@`, common to selectors and subqueries.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Modifiers {
+    /// How far into the past, in milliseconds; negative for the future.
+    pub offset_ms: i64,
+    /// A fixed evaluation time.
+    pub at: Option<At>,
+}
+
+/// An instant-vector selector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    /// The metric name written before the braces, empty if there is none.
+    pub name: String,
+    /// All matchers; the one `name` implies comes last.
+    pub matchers: Vec<Matcher>,
+    /// `offset` and `@`.
+    pub modifiers: Modifiers,
+    /// Where, modifiers included.
+    pub span: Span,
+}
+
+/// A range-vector selector. Its modifiers are those of `selector`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RangeSelector {
+    /// Which series.
+    pub selector: Selector,
+    /// How wide, in milliseconds.
+    pub range_ms: i64,
+    /// Where.
+    pub span: Span,
+}
+
+/// `expr[range:step]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subquery {
+    /// What is evaluated at each step.
+    pub expr: Expr,
+    /// How wide, in milliseconds.
+    pub range_ms: i64,
+    /// Distance of the steps in milliseconds; `None` for the server's default.
+    pub step_ms: Option<i64>,
+    /// `offset` and `@`.
+    pub modifiers: Modifiers,
+    /// Where.
+    pub span: Span,
+}
+
+impl Expr {
+    /// Where the expression is.
+    pub fn span(&self) -> Span {
+        match self {
+            Self::Number(e) => e.span,
+            Self::String(e) => e.span,
+            Self::Paren(e) => e.span,
+            Self::Unary(e) => e.span,
+            Self::Binary(e) => e.span,
+            Self::Call(e) => e.span,
+            Self::Aggregate(e) => e.span,
+            Self::Selector(e) => e.span,
+            Self::Range(e) => e.span,
+            Self::Subquery(e) => e.span,
+        }
+    }
+
+    /// The type of its value.
+    pub fn value_type(&self) -> ValueType {
+        match self {
+            Self::Number(_) => ValueType::Scalar,
+            Self::String(_) => ValueType::String,
+            Self::Paren(e) => e.inner.value_type(),
+            Self::Unary(e) => e.operand.value_type(),
+            Self::Binary(e) => match (e.lhs.value_type(), e.rhs.value_type()) {
+                (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
+                _ => ValueType::Vector,
+            },
+            Self::Call(e) => e.func.returns,
+            Self::Aggregate(_) | Self::Selector(_) => ValueType::Vector,
+            Self::Range(_) | Self::Subquery(_) => ValueType::Matrix,
+        }
+    }
+
+    /// The expression without the parentheses around it.
+    pub fn unparen(&self) -> &Self {
+        let mut expr = self;
+        while let Self::Paren(paren) = expr {
+            expr = &paren.inner;
+        }
+        expr
+    }
+}

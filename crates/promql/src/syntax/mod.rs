@@ -1,0 +1,4 @@
+//! The language: tokens, tree, types, canonical text.
+
+pub mod ast;
+pub mod functions;

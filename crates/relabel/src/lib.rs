@@ -1,0 +1,1 @@
+//! Rules applied to label sets, with a trace of each step.

@@ -1,0 +1,1 @@
+//! The life of one shard: claim, fence, replay, own, commit.

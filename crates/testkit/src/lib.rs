@@ -1,0 +1,1 @@
+//! Series notation and the PromQL script runner, for tests.

@@ -1,0 +1,1 @@
+//! One shard's data: head and log.

@@ -1,0 +1,1 @@
+//! Push and read protocols to and from the model.
