@@ -1,4 +1,11 @@
 //! The tree a query is parsed into. Every node knows its place in the text.
+//!
+//! How deep a tree is, is bounded: at most [`super::DEPTH_MAX`] nodes lie on a way from the root
+//! to a leaf, if a chain `a + b + c + ...`, which leans to the left, is counted once. Chains are
+//! bounded by [`super::NODES_MAX`] only, so code that walks a tree goes down a chain with
+//! [`Binary::chain`] in place of recursion, as dropping, cloning and comparing a tree do.
+
+use std::mem;
 
 use ferula_diag::Span;
 use ferula_model::{Matcher, Timestamp};
@@ -197,7 +204,7 @@ pub struct Matching {
 }
 
 /// `lhs op rhs`
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Binary {
     /// The operator.
     pub op: BinaryOp,
@@ -213,6 +220,94 @@ pub struct Binary {
     pub matching: Option<Matching>,
     /// Where.
     pub span: Span,
+}
+
+impl Binary {
+    /// The chain this operation ends: itself, its left operand if that is an operation too, and
+    /// so on; the innermost is the last.
+    pub fn chain(&self) -> Vec<&Self> {
+        let mut chain = vec![self];
+        let mut binary = self;
+        while let Expr::Binary(lhs) = &binary.lhs {
+            chain.push(lhs);
+            binary = lhs;
+        }
+        chain
+    }
+
+    /// The same operation on another left operand.
+    fn clone_onto(&self, lhs: Expr) -> Self {
+        Self {
+            op: self.op,
+            op_span: self.op_span,
+            lhs,
+            rhs: self.rhs.clone(),
+            return_bool: self.return_bool,
+            matching: self.matching.clone(),
+            span: self.span,
+        }
+    }
+
+    /// Whether both are the same operation but for the left operand.
+    fn eq_but_lhs(&self, other: &Self) -> bool {
+        self.op == other.op
+            && self.op_span == other.op_span
+            && self.rhs == other.rhs
+            && self.return_bool == other.return_bool
+            && self.matching == other.matching
+            && self.span == other.span
+    }
+
+    /// Takes the left operand away if it is an operation.
+    fn take_lhs(&mut self) -> Option<Box<Self>> {
+        if !matches!(self.lhs, Expr::Binary(_)) {
+            return None;
+        }
+        let leaf = Expr::Number(Number {
+            value: 0.0,
+            is_duration: false,
+            span: self.span,
+        });
+        match mem::replace(&mut self.lhs, leaf) {
+            Expr::Binary(binary) => Some(binary),
+            _ => None,
+        }
+    }
+}
+
+impl Clone for Binary {
+    fn clone(&self) -> Self {
+        let chain = self.chain();
+        let mut chain = chain.into_iter().rev();
+        let first = chain.next().expect("a chain holds at least the operation");
+        let mut clone = first.clone_onto(first.lhs.clone());
+        for binary in chain {
+            clone = binary.clone_onto(Expr::Binary(Box::new(clone)));
+        }
+        clone
+    }
+}
+
+impl PartialEq for Binary {
+    fn eq(&self, other: &Self) -> bool {
+        let (mut a, mut b) = (self, other);
+        while a.eq_but_lhs(b) {
+            match (&a.lhs, &b.lhs) {
+                (Expr::Binary(x), Expr::Binary(y)) => (a, b) = (x, y),
+                (x, y) => return x == y,
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Binary {
+    fn drop(&mut self) {
+        let mut lhs = self.take_lhs();
+        while let Some(mut binary) = lhs {
+            lhs = binary.take_lhs();
+        }
+    }
 }
 
 /// A function call.
@@ -386,10 +481,20 @@ impl Expr {
             Self::String(_) => ValueType::String,
             Self::Paren(e) => e.inner.value_type(),
             Self::Unary(e) => e.operand.value_type(),
-            Self::Binary(e) => match (e.lhs.value_type(), e.rhs.value_type()) {
-                (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
-                _ => ValueType::Vector,
-            },
+            Self::Binary(e) => {
+                let chain = e.chain();
+                let scalar = chain
+                    .iter()
+                    .all(|b| b.rhs.value_type() == ValueType::Scalar)
+                    && chain
+                        .last()
+                        .is_some_and(|b| b.lhs.value_type() == ValueType::Scalar);
+                if scalar {
+                    ValueType::Scalar
+                } else {
+                    ValueType::Vector
+                }
+            }
             Self::Call(e) => e.func.returns,
             Self::Aggregate(_) | Self::Selector(_) => ValueType::Vector,
             Self::Range(_) | Self::Subquery(_) => ValueType::Matrix,
