@@ -1,9 +1,11 @@
 //! Repository tasks. `cargo xtask test` is what CI runs.
-#![allow(clippy::disallowed_methods, clippy::print_stdout)] // a tool, not part of the product
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)] // a tool, not part of the product
 
-use std::process::Command;
+mod check;
+mod peers;
 
-use anyhow::{Result, ensure};
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// Repository tasks.
@@ -11,28 +13,23 @@ use clap::Parser;
 enum Task {
     /// Check formatting and lints, then run every test.
     Test,
+    /// Fetch the programs that tests and benchmarks run Ferula beside.
+    Peers,
 }
 
-fn main() -> Result<()> {
-    match Task::parse() {
-        Task::Test => {
-            cargo(&["fmt", "--all", "--check"])?;
-            cargo(&[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ])?;
-            cargo(&["test", "--workspace"])
+fn main() -> ExitCode {
+    let result = match Task::parse() {
+        Task::Test => check::run(),
+        Task::Peers => {
+            peers::fetch_missing();
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
         }
     }
-}
-
-fn cargo(args: &[&str]) -> Result<()> {
-    println!("$ cargo {}", args.join(" "));
-    let status = Command::new("cargo").args(args).status()?;
-    ensure!(status.success(), "cargo {} failed", args.join(" "));
-    Ok(())
 }
