@@ -13,8 +13,9 @@ pub const METRIC_NAME: &str = "__name__";
 /// A length of 255 or more is written as this byte and three bytes, little-endian.
 const LONG: u8 = 0xFF;
 
-/// The longest name or value the encoding can hold: 16 MiB less one byte.
-const LEN_MAX: usize = (1 << 24) - 1;
+/// The longest name or value a label can have, in bytes: what the encoding's three-byte length
+/// can state, 16 MiB less one byte. Who takes labels from outside refuses longer ones.
+pub const LABEL_LEN_MAX: usize = (1 << 24) - 1;
 
 /// An immutable label set in one allocation.
 ///
@@ -136,7 +137,7 @@ impl Default for Labels {
 
 fn push_str(out: &mut Vec<u8>, s: &str) {
     assert!(
-        s.len() <= LEN_MAX,
+        s.len() <= LABEL_LEN_MAX,
         "a label of {} bytes cannot be held",
         s.len()
     );

@@ -15,7 +15,7 @@ mod time;
 pub use histogram::{
     BucketSide, CounterReset, Counts, Histogram, HistogramError, SCHEMA_CUSTOM, Span,
 };
-pub use labels::{Builder, Labels, METRIC_NAME};
+pub use labels::{Builder, LABEL_LEN_MAX, Labels, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};
 pub use sample::{Exemplar, MetricKind, Value, is_stale, stale_marker};
 pub use tenant::{TenantId, TenantIdError};
