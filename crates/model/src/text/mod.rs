@@ -1,6 +1,7 @@
 //! Text as Prometheus, a Go program, reads and prints it: error messages, label values and
 //! results are compared byte for byte by clients.
 
+pub mod duration;
 pub mod quote;
 pub mod regex;
 mod unicode;
