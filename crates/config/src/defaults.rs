@@ -13,7 +13,6 @@ pub(crate) const SCRAPE_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const EVALUATION_INTERVAL: Duration = Duration::from_secs(60);
 
-
 impl Default for GlobalConfig {
     fn default() -> Self {
         Self {
