@@ -2,7 +2,7 @@
 //!
 //! How deep a tree is, is bounded: at most [`super::DEPTH_MAX`] nodes lie on a way from the root
 //! to a leaf, if a chain `a + b + c + ...`, which leans to the left, is counted once. Chains are
-//! bounded by [`super::NODES_MAX`] only, so code that walks a tree goes down a chain with
+//! bounded by [`super::TOKENS_MAX`] only, so code that walks a tree goes down a chain with
 //! [`Binary::chain`] in place of recursion, as dropping, cloning and comparing a tree do.
 
 use std::mem;
@@ -21,6 +21,28 @@ pub enum ValueType {
     Matrix,
     /// A text.
     String,
+}
+
+impl ValueType {
+    /// As the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "vector",
+            Self::Matrix => "matrix",
+            Self::String => "string",
+        }
+    }
+
+    /// As the documentation and most messages call it.
+    pub fn documented(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+            Self::String => "string",
+        }
+    }
 }
 
 /// An expression.
@@ -378,6 +400,22 @@ impl AggregateOp {
             Self::Limitk => "limitk",
             Self::LimitRatio => "limit_ratio",
         }
+    }
+
+    /// The type of the parameter before the expression, if there is one.
+    pub fn param_type(self) -> Option<ValueType> {
+        match self {
+            Self::Topk | Self::Bottomk | Self::Quantile | Self::Limitk | Self::LimitRatio => {
+                Some(ValueType::Scalar)
+            }
+            Self::CountValues => Some(ValueType::String),
+            _ => None,
+        }
+    }
+
+    /// Whether it needs the flag `promql-experimental-functions`.
+    pub fn is_experimental(self) -> bool {
+        matches!(self, Self::Limitk | Self::LimitRatio)
     }
 }
 

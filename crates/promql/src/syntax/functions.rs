@@ -73,6 +73,21 @@ pub fn lookup(name: &str) -> Option<&'static Function> {
         .map(|i| &FUNCTIONS[i])
 }
 
+/// Functions of later Prometheus versions, which are refused by name.
+pub(super) fn is_unsupported(name: &str) -> bool {
+    const NAMES: [&str; 8] = [
+        "end",
+        "histogram_quantiles",
+        "max_of",
+        "min_of",
+        "range",
+        "start",
+        "start_timestamp",
+        "step",
+    ];
+    NAMES.contains(&name)
+}
+
 /// All functions, sorted by name.
 pub static FUNCTIONS: &[Function] = &[
     v("abs"),
@@ -183,6 +198,7 @@ mod tests {
         assert!(FUNCTIONS.is_sorted_by(|a, b| a.name < b.name));
         for function in FUNCTIONS {
             assert_eq!(lookup(function.name), Some(function));
+            assert!(!is_unsupported(function.name));
         }
         assert_eq!(lookup("Rate"), None);
     }

@@ -1,10 +1,56 @@
 //! The language: tokens, tree, types, canonical text.
+//!
+//! [`parse`] makes an [`ast::Expr`] of a query, [`parse_selector`] makes matchers of a lone
+//! selector. A tree displays as canonical text; [`pretty`] breaks that into lines.
+//!
+//! Error texts are those of Prometheus, byte for byte. What Prometheus learned after version 3.5
+//! (duration expressions, `anchored` and `smoothed`, `fill`, `</` and `>/`, some functions) is
+//! recognised and refused by name.
+
+mod error;
+mod token;
+
+mod number;
+mod string;
+
+mod lexer;
 
 pub mod ast;
 pub mod functions;
 
-/// How deep an expression may be nested, in levels.
+mod check;
+mod parser;
+
+pub use error::ParseError;
+
+use ferula_model::Matcher;
+
+/// How deep an expression may be nested, in levels; see [`ast`] for what counts.
 pub const DEPTH_MAX: usize = 500;
 
-/// How many nodes an expression may have.
-pub const NODES_MAX: usize = 100_000;
+/// How many tokens a text may have, which bounds the size of its tree.
+pub const TOKENS_MAX: usize = 200_000;
+
+/// How long a text may be, in bytes.
+pub const TEXT_LEN_MAX: usize = 16 << 20;
+
+/// What of the language is enabled.
+#[derive(Clone, Debug, Default)]
+pub struct ParseOptions {
+    /// The flag `promql-experimental-functions`: functions marked so, `limitk`, `limit_ratio`.
+    pub experimental_functions: bool,
+}
+
+/// Parses an expression and checks its types.
+pub fn parse(text: &str, options: &ParseOptions) -> Result<ast::Expr, ParseError> {
+    let expr = parser::expression(text, options)?;
+    check::check(&expr)?;
+    Ok(expr)
+}
+
+/// Parses the matchers of one selector without modifiers, as `match[]` parameters have them.
+///
+/// Whether they select too much is for the caller to judge: `{}` is fine here.
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    parser::selector(text)
+}
