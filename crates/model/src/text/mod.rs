@@ -2,8 +2,10 @@
 //! results are compared byte for byte by clients.
 
 pub mod duration;
+pub mod number;
 pub mod quote;
 pub mod regex;
+pub mod size;
 mod unicode;
 
 /// Which names of metrics and labels are good.
