@@ -101,7 +101,7 @@ impl Batch {
     }
 }
 
-/// Why one sample was not stored. Displays the words Prometheus uses for it.
+/// Why one sample was not stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reason {
     /// Another value is stored for this series and timestamp; the first one stays.
@@ -131,6 +131,8 @@ pub enum Reason {
         /// The newest timestamp it takes.
         max_valid: Timestamp,
     },
+    /// The labels name no series, or not one alone.
+    InvalidLabels(&'static str),
     /// The histogram contradicts itself.
     InvalidHistogram(HistogramError),
     /// The series would be new, and there is room for no more; existing series go on.
@@ -153,6 +155,7 @@ impl Reason {
             Self::OutOfBounds { .. } => "out_of_bounds",
             Self::TooOld { .. } => "too_old",
             Self::TooFarInFuture { .. } => "too_far_in_future",
+            Self::InvalidLabels(_) => "invalid_labels",
             Self::InvalidHistogram(_) => "invalid_histogram",
             Self::SeriesLimit { .. } => "series_limit",
             Self::UnknownRef => "unknown_ref",
@@ -160,44 +163,51 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
+/// `{__name__="up"} at 1000: out of order sample: …`, for the sender to read.
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DuplicateConflict { existing, new } => {
-                f.write_str("duplicate sample for timestamp; overrides not allowed: existing ")?;
+        write!(f, "{} at {}: ", self.labels, self.timestamp)?;
+        match &self.reason {
+            Reason::DuplicateConflict { existing, new } => {
+                let t = self.timestamp;
+                write!(
+                    f,
+                    "duplicate sample for timestamp {t}; overrides not allowed: existing "
+                )?;
                 write_value(f, existing)?;
                 f.write_str(", new value ")?;
                 write_value(f, new)
             }
-            Self::OutOfOrder { newest } => {
+            Reason::OutOfOrder { newest } => {
                 write!(
                     f,
                     "out of order sample: the series already has one at {newest}"
                 )
             }
-            Self::OutOfBounds { min_valid } => {
+            Reason::OutOfBounds { min_valid } => {
                 write!(
                     f,
                     "out of bounds: older than {min_valid}, the oldest time still taken"
                 )
             }
-            Self::TooOld { min_valid } => {
+            Reason::TooOld { min_valid } => {
                 write!(
                     f,
                     "too old sample: older than {min_valid}, where the window ends"
                 )
             }
-            Self::TooFarInFuture { max_valid } => {
+            Reason::TooFarInFuture { max_valid } => {
                 write!(
                     f,
                     "out of bounds: timestamp is too far in the future, after {max_valid}"
                 )
             }
-            Self::InvalidHistogram(error) => write!(f, "invalid histogram: {error}"),
-            Self::SeriesLimit { limit, max } => {
+            Reason::InvalidLabels(problem) => write!(f, "invalid labels: {problem}"),
+            Reason::InvalidHistogram(error) => write!(f, "invalid histogram: {error}"),
+            Reason::SeriesLimit { limit, max } => {
                 write!(f, "no room for new series: {limit} is {max}")
             }
-            Self::UnknownRef => f.write_str("the series reference is not known"),
+            Reason::UnknownRef => f.write_str("the series reference is not known"),
         }
     }
 }
@@ -243,7 +253,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Notes a rejected sample.
+    /// Notes a rejected sample; `word` is that of its reason.
     pub fn reject(&mut self, rejection: impl FnOnce() -> Rejection, word: &'static str) {
         match self.rejected.iter_mut().find(|(w, _)| *w == word) {
             Some((_, n)) => *n += 1,
