@@ -192,7 +192,6 @@ impl<'a> Lexer<'a> {
             '/' => Kind::Binary(BinaryOp::Div),
             '%' => Kind::Binary(BinaryOp::Mod),
             '^' => Kind::Binary(BinaryOp::Pow),
-            ',' => Kind::Comma,
             _ => {
                 self.at = start;
                 return self.error(unexpected(c));

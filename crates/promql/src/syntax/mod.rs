@@ -21,7 +21,11 @@ pub mod functions;
 mod check;
 mod parser;
 
+mod pretty;
+mod print;
+
 pub use error::ParseError;
+pub use pretty::pretty;
 
 use ferula_model::Matcher;
 

@@ -1,6 +1,6 @@
 //! Numbers and durations: where they end, and what they mean.
 
-use ferula_model::text::quote::quoted;
+use ferula_model::text::{duration, number as float};
 
 use super::token::Kind;
 
@@ -122,21 +122,7 @@ pub(super) fn parse_number(text: &str) -> Result<f64, String> {
     if let Some(integer) = parse_integer(text) {
         return Ok(integer as f64);
     }
-    let error = |what: &str| {
-        let text = quoted(text);
-        Err(format!(
-            "error parsing number: strconv.ParseFloat: parsing {text}: {what}"
-        ))
-    };
-    let named = text.eq_ignore_ascii_case("inf") || text.eq_ignore_ascii_case("nan");
-    if !named && !is_decimal(text) {
-        return error("invalid syntax");
-    }
-    match text.replace('_', "").parse::<f64>() {
-        Ok(value) if value.is_infinite() && !named => error("value out of range"),
-        Ok(value) => Ok(value),
-        Err(_) => error("invalid syntax"),
-    }
+    float::parse(text.as_bytes()).map_err(|error| format!("error parsing number: {error}"))
 }
 
 fn parse_integer(text: &str) -> Option<i64> {
@@ -159,60 +145,9 @@ fn parse_integer(text: &str) -> Option<i64> {
     i64::from_str_radix(&digits.replace('_', ""), radix).ok()
 }
 
-/// Whether every underscore stands between digits. Where the points and exponents must be is left
-/// to the float parser, which knows nothing of underscores.
-fn is_decimal(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    (0..bytes.len()).all(|at| {
-        bytes[at] != b'_'
-            || at > 0
-                && bytes[at - 1].is_ascii_digit()
-                && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
-    })
-}
-
-/// Units with their length in milliseconds, longest first.
-const UNITS: [(&str, u64); 7] = [
-    ("y", 365 * 24 * 3_600_000),
-    ("w", 7 * 24 * 3_600_000),
-    ("d", 24 * 3_600_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
-
-/// The longest duration, in milliseconds: about 292 years.
-pub(super) const DURATION_MS_MAX: u64 = i64::MAX as u64 / 1_000_000;
-
 /// The length of a duration token in milliseconds.
 pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
-    let invalid = || format!("not a valid duration string: {}", quoted(text));
-    let mut rest = text;
-    let mut sum = 0_u64;
-    let mut units = UNITS.iter();
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(|b| !b.is_ascii_digit()).count();
-        let (unit, after) = after.split_at(letters);
-        let number: u64 = number.parse().map_err(|_| invalid())?;
-        if !UNITS.iter().any(|(name, _)| *name == unit) {
-            return Err(format!(
-                "unknown unit {} in duration {}",
-                quoted(unit),
-                quoted(text)
-            ));
-        }
-        let (_, ms) = units.find(|(name, _)| *name == unit).ok_or_else(invalid)?;
-        sum = number
-            .checked_mul(*ms)
-            .and_then(|length| sum.checked_add(length))
-            .filter(|sum| *sum <= DURATION_MS_MAX)
-            .ok_or("duration out of range")?;
-        rest = after;
-    }
-    i64::try_from(sum).map_err(|_| "duration out of range".into())
+    duration::parse_ms(text).map_err(|error| error.to_string())
 }
 
 /// A number of seconds as a duration in milliseconds: rounded to nanoseconds, then cut.

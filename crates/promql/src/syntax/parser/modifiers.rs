@@ -51,7 +51,8 @@ impl Parser<'_> {
         if selector.modifiers.offset_ms != 0 {
             return error("no offset modifiers allowed before range");
         }
-        if selector.modifiers.at.is_some() {
+        // The reference lets `@ start()` and `@ end()` pass.
+        if matches!(selector.modifiers.at, Some(At::Time(_))) {
             return error("no @ modifiers allowed before range");
         }
         let expr = Expr::Range(RangeSelector {
