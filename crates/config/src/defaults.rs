@@ -12,6 +12,7 @@ pub(crate) const SCRAPE_INTERVAL: Duration = Duration::from_secs(60);
 /// Cut to the interval where that is shorter.
 pub(crate) const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const EVALUATION_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const FILE_SD_REFRESH_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 impl Default for GlobalConfig {
     fn default() -> Self {

@@ -49,6 +49,21 @@ const ACTIONS: [(Action, &str); 11] = [
 ];
 
 impl Action {
+    /// All there are.
+    pub const ALL: [Self; 11] = [
+        Self::Replace,
+        Self::Keep,
+        Self::Drop,
+        Self::KeepEqual,
+        Self::DropEqual,
+        Self::HashMod,
+        Self::LabelMap,
+        Self::LabelDrop,
+        Self::LabelKeep,
+        Self::Lowercase,
+        Self::Uppercase,
+    ];
+
     /// The name a configuration gives it.
     pub fn as_str(self) -> &'static str {
         ACTIONS
