@@ -9,7 +9,7 @@ pub const SCHEMA_CUSTOM: i8 = -53;
 const SCHEMA_EXPONENTIAL: std::ops::RangeInclusive<i8> = -4..=8;
 
 /// The most buckets one side of a histogram may have; a bound against hostile spans.
-const BUCKETS_MAX: usize = 65_536;
+pub const BUCKETS_MAX: usize = 65_536;
 
 /// A run of consecutive buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl std::fmt::Display for BucketSide {
 pub enum HistogramError {
     /// The schema is none of those that exist.
     #[error("schema {0} is not supported: -4 to 8, or -53 for custom buckets")]
-    Schema(i8),
+    Schema(i32),
     /// Spans and populations do not describe the same number of buckets.
     #[error("{side} side: spans need {spans} buckets, have {buckets} buckets")]
     SpanMismatch {
@@ -254,7 +254,7 @@ impl Histogram {
         if self.has_custom_buckets() {
             self.validate_custom()?;
         } else if !SCHEMA_EXPONENTIAL.contains(&self.schema) {
-            return Err(HistogramError::Schema(self.schema));
+            return Err(HistogramError::Schema(self.schema.into()));
         } else if !self.custom_values.is_empty() {
             return Err(HistogramError::UnexpectedBounds);
         }

@@ -13,7 +13,7 @@ pub mod text;
 mod time;
 
 pub use histogram::{
-    BucketSide, CounterReset, Counts, Histogram, HistogramError, SCHEMA_CUSTOM, Span,
+    BUCKETS_MAX, BucketSide, CounterReset, Counts, Histogram, HistogramError, SCHEMA_CUSTOM, Span,
 };
 pub use labels::{Builder, LABEL_LEN_MAX, Labels, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher};
