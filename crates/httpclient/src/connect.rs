@@ -36,13 +36,25 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         Box::pin(async move {
-            let host = uri.host().unwrap_or_default();
-            let authority = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+            let authority = authority(&uri).map_err(DialError)?;
             let connected: io::Result<net::TcpStream> = net::connect(&authority).await;
             connected
                 .map(TokioIo::new)
                 .map_err(|e| DialError(dial_text(&authority, &e)))
         })
+    }
+}
+
+/// `host:port` to connect to; the URI type lets ports through that are none.
+fn authority(uri: &Uri) -> Result<String, String> {
+    let host = uri.host().unwrap_or_default();
+    let after = uri.authority().map_or("", |a| a.as_str());
+    let after = after.rsplit_once('@').map_or(after, |(_, host)| host);
+    let port = after.strip_prefix(host).unwrap_or_default();
+    match port.strip_prefix(':').unwrap_or_default() {
+        "" => Ok(format!("{host}:80")),
+        digits if digits.parse::<u16>().is_ok() => Ok(format!("{host}:{digits}")),
+        _ => Err(format!("{host}: invalid port \"{port}\" after host")),
     }
 }
 
@@ -88,3 +100,29 @@ impl Future for ClockSleep {
 }
 
 impl Sleep for ClockSleep {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports() {
+        for (uri, expected) in [
+            ("http://h/", Ok("h:80")),
+            ("http://h:/", Ok("h:80")),
+            ("http://u@[::1]:9/x", Ok("[::1]:9")),
+            (
+                "http://h:http/",
+                Err("h: invalid port \":http\" after host"),
+            ),
+            (
+                "http://h:99999/",
+                Err("h: invalid port \":99999\" after host"),
+            ),
+        ] {
+            let uri: Uri = uri.parse().expect("the type takes it");
+            let got = authority(&uri);
+            assert_eq!(got.as_deref().map_err(String::as_str), expected);
+        }
+    }
+}

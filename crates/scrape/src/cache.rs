@@ -123,7 +123,11 @@ impl Cache {
         let repeated = entry.seen == self.scrape;
         let new = position >= self.old_len;
         entry.seen = self.scrape;
-        let verify = (self.scrape.wrapping_add(position as u32)).is_multiple_of(VERIFY_EVERY);
+        let due = self
+            .scrape
+            .wrapping_add(position as u32)
+            .is_multiple_of(VERIFY_EVERY);
+        let verify = due && !repeated;
         let found = match (entry.has(KNOWN), entry.has(DROPPED)) {
             (true, _) if !verify => Found::Known(SeriesRef(entry.reference)),
             (_, true) if !verify => Found::Dropped,
@@ -201,13 +205,19 @@ impl Cache {
     /// Series that were there in the last scrape stored and are not in this one.
     pub(crate) fn vanished(&self) -> impl Iterator<Item = SeriesRef> {
         let gone = |e: &&Entry| e.has(TRACKED_BEFORE) && !e.has(TRACKED) && e.has(KNOWN);
-        self.entries.iter().filter(gone).map(|e| SeriesRef(e.reference))
+        self.entries
+            .iter()
+            .filter(gone)
+            .map(|e| SeriesRef(e.reference))
     }
 
     /// Series that were there in the last scrape stored.
     pub(crate) fn tracked(&self) -> impl Iterator<Item = SeriesRef> {
         let there = |e: &&Entry| e.has(TRACKED_BEFORE) && e.has(KNOWN);
-        self.entries.iter().filter(there).map(|e| SeriesRef(e.reference))
+        self.entries
+            .iter()
+            .filter(there)
+            .map(|e| SeriesRef(e.reference))
     }
 
     /// Ends a scrape that was stored: lines it did not have are forgotten.
@@ -234,6 +244,7 @@ impl Cache {
                 }
             }
         }
+        self.old_len = self.entries.len();
     }
 
     /// Ends a scrape that was not stored, as if it had not been.
@@ -304,7 +315,11 @@ mod tests {
             }
         }
         let vanished = cache.vanished().map(|r| r.0).collect();
-        if stored { cache.commit() } else { cache.roll_back() }
+        if stored {
+            cache.commit()
+        } else {
+            cache.roll_back()
+        }
         vanished
     }
 

@@ -63,7 +63,9 @@ impl MetadataCache {
 
     /// The families with their names, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &FamilyMetadata)> {
-        self.families.iter().map(|(name, (metadata, _))| (&**name, metadata))
+        self.families
+            .iter()
+            .map(|(name, (metadata, _))| (&**name, metadata))
     }
 
     /// One family.

@@ -45,7 +45,11 @@ pub(crate) fn until_first_scrape(
     let interval = interval.as_nanos().max(1);
     let own = u128::from(identity ^ seed) % interval;
     let now = (i128::from(now_ms) * 1_000_000).rem_euclid(interval as i128) as u128;
-    let wait = if own >= now { own - now } else { own + interval - now };
+    let wait = if own >= now {
+        own - now
+    } else {
+        own + interval - now
+    };
     Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX))
 }
 
@@ -147,19 +151,39 @@ mod tests {
 
     #[test]
     fn a_little_late_is_on_time() {
-        check(TWO_MS, &[(0, 0), (1_001, 1_000), (2_002, 2_000), (3_003, 3_003), (4_001, 4_000)]);
+        check(
+            TWO_MS,
+            &[
+                (0, 0),
+                (1_001, 1_000),
+                (2_002, 2_000),
+                (3_003, 3_003),
+                (4_001, 4_000),
+            ],
+        );
     }
 
     #[test]
     fn early_and_skipped_scrapes_keep_the_grid() {
-        check(TWO_MS, &[(0, 0), (998, 998), (2_001, 2_000), (7_500, 7_500), (9_002, 9_000)]);
+        check(
+            TWO_MS,
+            &[
+                (0, 0),
+                (998, 998),
+                (2_001, 2_000),
+                (7_500, 7_500),
+                (9_002, 9_000),
+            ],
+        );
         // The clock was set back.
         check(TWO_MS, &[(5_000, 5_000), (4_000, 4_000), (6_001, 6_000)]);
     }
 
     #[test]
     fn off_means_off() {
-        let off = Alignment { tolerance: Duration::ZERO };
+        let off = Alignment {
+            tolerance: Duration::ZERO,
+        };
         check(off, &[(0, 0), (1_001, 1_001), (2_000, 2_000)]);
     }
 }
