@@ -24,13 +24,19 @@ mod parser;
 mod pretty;
 mod print;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::ParseError;
 pub use pretty::pretty;
 
 use ferula_model::Matcher;
 
 /// How deep an expression may be nested, in levels; see [`ast`] for what counts.
-pub const DEPTH_MAX: usize = 500;
+///
+/// A thread with the usual 2 MiB of stack must have room to walk a tree of that depth, and to be
+/// called from somewhere.
+pub const DEPTH_MAX: usize = 250;
 
 /// How many tokens a text may have, which bounds the size of its tree.
 pub const TOKENS_MAX: usize = 200_000;

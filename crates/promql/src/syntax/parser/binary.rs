@@ -40,22 +40,28 @@ impl Parser<'_> {
         self.depth += 1;
         let mut lhs = self.unary()?;
         while let Kind::Binary(op) = self.peek()?.kind {
-            let precedence = precedence(op);
-            if precedence < least {
+            if precedence(op) < least {
                 break;
             }
-            if op.is_trim() {
-                return self.unsupported(&format!("operator \"{}\" is", op.as_str()));
-            }
-            let op_span = self.take()?.span;
-            let return_bool = self.take_keyword(Keyword::Bool)?.is_some();
-            let matching = self.matching(op)?;
-            // Only `^` groups to the right.
-            let rhs = self.expr(precedence + u8::from(op != BinaryOp::Pow))?;
-            lhs = self.binary(lhs, (op, op_span), return_bool, matching, rhs)?;
+            lhs = self.operation(lhs, op)?;
         }
         self.depth -= 1;
         Ok(lhs)
+    }
+
+    /// The operation on `lhs` whose operator `op` comes next.
+    // Kept out of its caller's frame, which is on the stack for every parenthesis.
+    #[inline(never)]
+    fn operation(&mut self, lhs: Node, op: BinaryOp) -> Result<Node> {
+        if op.is_trim() {
+            return self.unsupported(&format!("operator \"{}\" is", op.as_str()));
+        }
+        let op_span = self.take()?.span;
+        let return_bool = self.take_keyword(Keyword::Bool)?.is_some();
+        let matching = self.matching(op)?;
+        // Only `^` groups to the right.
+        let rhs = self.expr(precedence(op) + u8::from(op != BinaryOp::Pow))?;
+        self.binary(lhs, (op, op_span), return_bool, matching, rhs)
     }
 
     /// Signs and what they stand before. A sign binds looser than `^`, and is part of a number.

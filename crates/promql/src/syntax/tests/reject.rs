@@ -1,0 +1,1086 @@
+//! Texts that are no expressions, each with the place and the message.
+
+use crate::syntax::{ParseOptions, parse, parse_selector};
+
+/// Checks that each text fails as stated.
+fn reject(cases: &[(&str, &str)]) {
+    reject_with(true, cases);
+}
+
+fn reject_with(experimental_functions: bool, cases: &[(&str, &str)]) {
+    let options = ParseOptions {
+        experimental_functions,
+    };
+    for &(text, want) in cases {
+        match parse(text, &options) {
+            Ok(expr) => panic!("{text} parses as {expr}"),
+            Err(error) => check_message(text, &error.display(text).to_string(), want),
+        }
+    }
+}
+
+/// `want` leaves out the words that stand in every message.
+fn check_message(text: &str, got: &str, want: &str) {
+    let short = got.replacen(": parse error: ", ": ", 1);
+    assert_ne!(short, got);
+    assert_eq!(short, want, "{text}");
+}
+
+#[test]
+fn experimental_functions_need_the_flag() {
+    reject_with(
+        false,
+        &[
+            (
+                "mad_over_time(foo[5m])",
+                r#"1:1: function "mad_over_time" is not enabled"#,
+            ),
+            ("1 + info(foo)", r#"1:5: function "info" is not enabled"#),
+            (
+                "foo + limitk(2, foo)",
+                "1:7: limitk() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
+            ),
+            (
+                "limit_ratio(foo)",
+                "1:1: limit_ratio() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
+            ),
+            (
+                "limitk(2, foo bar)",
+                r#"1:15: unexpected identifier "bar" in aggregation"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn selectors_alone() {
+    for (text, want) in [
+        ("foo", Ok(r#"__name__="foo""#)),
+        (r#"sum{a!="b"}"#, Ok(r#"a!="b",__name__="sum""#)),
+        (r#"{"a","b"} # all"#, Ok(r#"__name__="a",__name__="b""#)),
+        ("{}", Ok("")),
+        (r#"{a=""}"#, Ok(r#"a="""#)),
+        (r#"foo{__name__="x"}"#, Ok(r#"__name__="x",__name__="foo""#)),
+        ("", Err("unknown position: unexpected end of input")),
+        (" ", Err("1:2: unexpected end of input")),
+        ("foo bar", Err(r#"1:5: unexpected identifier "bar""#)),
+        ("foo offset 5m", Err("1:5: unexpected <offset>")),
+        ("foo[5m]", Err(r#"1:4: unexpected "[""#)),
+        ("foo @ 5", Err("1:5: unexpected <op:@>")),
+        ("1", Err(r#"1:1: unexpected number "1""#)),
+        ("sum(x)", Err(r#"1:4: unexpected "(""#)),
+        ("(foo)", Err(r#"1:1: unexpected "(""#)),
+        ("on", Err("1:1: unexpected <on>")),
+        ("-foo", Err("1:1: unexpected <op:->")),
+        ("foo{", Err("1:5: unexpected end of input inside braces")),
+        (
+            r#"{a="b" c}"#,
+            Err(r#"1:8: unexpected identifier "c" in label matching, expected "," or "}""#),
+        ),
+    ] {
+        match parse_selector(text) {
+            Ok(matchers) => {
+                let shown: Vec<String> = matchers.iter().map(|m| m.to_string()).collect();
+                assert_eq!(Ok(shown.join(",").as_str()), want, "{text}");
+            }
+            Err(error) => {
+                let want = want.expect_err(text);
+                check_message(text, &error.display(text).to_string(), want);
+            }
+        }
+    }
+}
+
+#[test]
+fn later_constructs() {
+    reject(&[
+        (
+            "foo[5m + 1m]",
+            "1:8: duration expressions are not supported yet",
+        ),
+        (
+            "foo[5m:1m * 2]",
+            "1:11: duration expressions are not supported yet",
+        ),
+        (
+            "foo[(5m)]",
+            "1:5: duration expressions are not supported yet",
+        ),
+        (
+            "foo[- -5m]",
+            "1:7: duration expressions are not supported yet",
+        ),
+        (
+            "foo[-(5m)]",
+            "1:6: duration expressions are not supported yet",
+        ),
+        (
+            "foo[step()]",
+            "1:5: duration expressions are not supported yet",
+        ),
+        (
+            "foo[STEP()]",
+            "1:5: duration expressions are not supported yet",
+        ),
+        (
+            "foo[5m:max_of(step(), 1m)]",
+            "1:8: duration expressions are not supported yet",
+        ),
+        (
+            "foo[5m:range()]",
+            "1:8: duration expressions are not supported yet",
+        ),
+        (
+            "foo[5m ^ 2]",
+            "1:8: duration expressions are not supported yet",
+        ),
+        (
+            "foo offset (5m)",
+            "1:12: duration expressions are not supported yet",
+        ),
+        (
+            "foo offset -(5m)",
+            "1:13: duration expressions are not supported yet",
+        ),
+        (
+            "foo offset --5m",
+            "1:13: duration expressions are not supported yet",
+        ),
+        (
+            "foo offset step()",
+            "1:12: duration expressions are not supported yet",
+        ),
+        (
+            "foo offset -range()",
+            "1:13: duration expressions are not supported yet",
+        ),
+        (
+            "foo offset max_of(1m, 2m)",
+            "1:12: duration expressions are not supported yet",
+        ),
+        (
+            "foo anchored",
+            "1:5: anchored modifier is not supported yet",
+        ),
+        (
+            "foo smoothed",
+            "1:5: smoothed modifier is not supported yet",
+        ),
+        (
+            "rate(foo[5m] anchored)",
+            "1:14: anchored modifier is not supported yet",
+        ),
+        (
+            "foo + fill (1) bar",
+            "1:7: fill modifiers are not supported yet",
+        ),
+        (
+            "foo + on (a) fill_left (1) bar",
+            "1:14: fill modifiers are not supported yet",
+        ),
+        (
+            "foo + on (a) group_left fill_right(1) bar",
+            "1:25: fill modifiers are not supported yet",
+        ),
+        ("a </ b", r#"1:3: operator "</" is not supported yet"#),
+        ("a >/ b", r#"1:3: operator ">/" is not supported yet"#),
+        ("a</b", r#"1:2: operator "</" is not supported yet"#),
+        ("start()", r#"1:1: function "start" is not supported yet"#),
+        ("1 + end()", r#"1:5: function "end" is not supported yet"#),
+        ("step()", r#"1:1: function "step" is not supported yet"#),
+        ("range()", r#"1:1: function "range" is not supported yet"#),
+        (
+            "min_of(1, 2)",
+            r#"1:1: function "min_of" is not supported yet"#,
+        ),
+        (
+            "max_of(1, 2)",
+            r#"1:1: function "max_of" is not supported yet"#,
+        ),
+        (
+            r#"histogram_quantiles(foo, "q", 0.5)"#,
+            r#"1:1: function "histogram_quantiles" is not supported yet"#,
+        ),
+        (
+            "start_timestamp(foo)",
+            r#"1:1: function "start_timestamp" is not supported yet"#,
+        ),
+    ]);
+}
+
+#[test]
+fn empty_input() {
+    reject(&[
+        (" ", "1:1: no expression found in input"),
+        ("\n", "1:1: no expression found in input"),
+        ("# only a comment", "1:1: no expression found in input"),
+    ]);
+}
+
+#[test]
+fn characters() {
+    reject(&[
+        ("foo é", "1:5: unexpected character: 'é'"),
+        ("foo\u{200b}", r#"1:4: unexpected character: '\u200b'"#),
+        ("foo\u{a0}", r#"1:4: unexpected character: '\u00a0'"#),
+        ("foo\u{c}", r#"1:4: unexpected character: '\f'"#),
+        ("\"\u{fffd}\"", "1:1: invalid UTF-8 rune"),
+        ("`\u{fffd}`", "1:1: invalid UTF-8 rune"),
+        ("\u{fffd}", "1:1: unexpected character: '\u{fffd}'"),
+        ("foo & bar", "1:5: unexpected character: '&'"),
+        ("foo; bar", "1:4: unexpected character: ';'"),
+        ("foo }", "1:5: unexpected character: '}'"),
+    ]);
+}
+
+#[test]
+fn white_space_and_comments() {
+    reject(&[(
+        "foo[ # comment\n5m]",
+        "1:6: unexpected character in duration expression: '#'",
+    )]);
+}
+
+#[test]
+fn positions_count_bytes_and_lines() {
+    reject(&[
+        ("foo\n+\nbar baz", r#"3:5: unexpected identifier "baz""#),
+        (r#""Ã©" foo"#, r#"1:8: unexpected identifier "foo""#),
+        (r#"{a="Ã©"} foo"#, r#"1:12: unexpected identifier "foo""#),
+        ("foo # comment\rbar", r#"1:15: unexpected identifier "bar""#),
+    ]);
+}
+
+#[test]
+fn identifiers() {
+    reject(&[
+        ("foo a:b", r#"1:5: unexpected metric identifier "a:b""#),
+        ("a:b foo", r#"1:5: unexpected identifier "foo""#),
+        (
+            r#"foo{a:b="c"}"#,
+            "1:6: unexpected character inside braces: ':'",
+        ),
+    ]);
+}
+
+#[test]
+fn keywords_in_any_case() {
+    reject(&[
+        ("Rate(x[5m])", r#"1:1: unknown function with name "Rate""#),
+        ("foo ON", "1:5: unexpected <ON>"),
+    ]);
+}
+
+#[test]
+fn words_as_metric_names() {
+    reject(&[
+        ("on", "1:1: unexpected <on>"),
+        ("ignoring", "1:1: unexpected <ignoring>"),
+        ("group_left", "1:1: unexpected <group_left>"),
+        ("group_right", "1:1: unexpected <group_right>"),
+        ("bool", "1:1: unexpected <bool>"),
+        ("atan2", "1:1: unexpected <op:atan2>"),
+        (r#"on{a="b"}"#, "1:1: unexpected <on>"),
+        (r#"inf{a="b"}"#, r#"1:4: unexpected "{""#),
+        ("by (foo)", r#"1:4: unexpected "(""#),
+        ("and(foo)", r#"1:4: unexpected "(""#),
+    ]);
+}
+
+#[test]
+fn words_as_labels() {
+    reject(&[
+        (
+            "sum by (without) (foo)",
+            "1:9: unexpected <without> in grouping opts, expected label",
+        ),
+        (
+            "foo + on (by, without) bar",
+            "1:15: unexpected <without> in grouping opts, expected label",
+        ),
+        (
+            "sum by (inf) (foo)",
+            r#"1:9: unexpected number "inf" in grouping opts, expected label"#,
+        ),
+        (
+            "foo + ignoring (nan) bar",
+            r#"1:17: unexpected number "nan" in grouping opts, expected label"#,
+        ),
+    ]);
+}
+
+#[test]
+fn numbers() {
+    reject(&[
+        ("1__0", r#"1:1: bad number or duration syntax: "1__""#),
+        ("1_", r#"1:1: bad number or duration syntax: "1_""#),
+        (
+            "1_ + 1",
+            r#"1:1: error parsing number: strconv.ParseFloat: parsing "1_": invalid syntax"#,
+        ),
+        ("1_.5", r#"1:1: bad number or duration syntax: "1_.""#),
+        ("0b1", r#"1:1: bad number or duration syntax: "0""#),
+        ("0o7", r#"1:1: bad number or duration syntax: "0""#),
+        ("0x1e", r#"1:1: bad number or duration syntax: "0x1e""#),
+        (
+            "0x1e+5",
+            r#"1:1: error parsing number: strconv.ParseFloat: parsing "0x1e+5": invalid syntax"#,
+        ),
+        (
+            "0xffffffffffffffff",
+            r#"1:1: error parsing number: strconv.ParseFloat: parsing "0xffffffffffffffff": invalid syntax"#,
+        ),
+        (
+            "1e1000",
+            r#"1:1: error parsing number: strconv.ParseFloat: parsing "1e1000": value out of range"#,
+        ),
+        (
+            ".5.5",
+            r#"1:1: error parsing number: strconv.ParseFloat: parsing ".5.5": invalid syntax"#,
+        ),
+        ("1foo", r#"1:1: bad number or duration syntax: "1""#),
+        ("inf nan", r#"1:5: unexpected number "nan""#),
+    ]);
+}
+
+#[test]
+fn durations() {
+    reject(&[
+        ("1.5h", r#"1:1: unknown unit "." in duration "1.5h""#),
+        (".5m", r#"1:1: not a valid duration string: ".5m""#),
+        ("1m1h", r#"1:1: not a valid duration string: "1m1h""#),
+        ("1hs", r#"1:1: unknown unit "hs" in duration "1hs""#),
+        ("5mx", r#"1:1: bad number or duration syntax: "5mx""#),
+        ("1h1y", r#"1:1: bad number or duration syntax: "1h1""#),
+        ("293y", "1:1: duration out of range"),
+        ("foo[1e15]", "1:5: duration out of range"),
+        ("foo offset 9223372037", "1:12: duration out of range"),
+        ("foo offset inf", "1:12: duration out of range"),
+        ("foo offset nan", "1:12: duration out of range"),
+    ]);
+}
+
+#[test]
+fn strings() {
+    reject(&[
+        ("\"a\nb\"", "1:1: unterminated quoted string"),
+        (r#""abc"#, "1:1: unterminated quoted string"),
+        ("'abc", "1:1: unterminated quoted string"),
+        ("`abc", "1:1: unterminated raw string"),
+        (r#""\q""#, "1:1: unknown escape sequence U+0071 'q'"),
+        (r#""\'""#, "1:1: unknown escape sequence U+0027 '''"),
+        (r#"'\"'"#, r#"1:1: unknown escape sequence U+0022 '"'"#),
+        (r#""\"#, "1:1: escape sequence not terminated"),
+        (
+            r#""\xz1""#,
+            "1:1: illegal character U+007A 'z' in escape sequence",
+        ),
+        (
+            r#""\400""#,
+            "1:1: escape sequence is an invalid Unicode code point",
+        ),
+        (
+            r#""\ud800""#,
+            "1:1: escape sequence is an invalid Unicode code point",
+        ),
+        (r#""\xff""#, "1:1: string is not valid UTF-8"),
+        (r#"foo "a\nb""#, r#"1:5: unexpected string "\"a\\nb\"""#),
+        (
+            r#"foo "abcdefghijklmnop""#,
+            r#"1:5: unexpected string "\"abcdefghi"..."#,
+        ),
+        (
+            "foo 12345678901234",
+            r#"1:5: unexpected number "1234567890"..."#,
+        ),
+    ]);
+}
+
+#[test]
+fn operators_and_punctuation() {
+    reject(&[
+        ("a =~ b", "1:3: unexpected character after '=': '~'"),
+        ("a ! b", "1:3: unexpected character after '!': ' '"),
+        ("a !", "1:3: unexpected character after '!': '\u{fffd}'"),
+        ("a !~ b", "1:3: unexpected character after '!': '~'"),
+        ("a = b", r#"1:3: unexpected "=""#),
+        ("a == = b", r#"1:6: unexpected "=""#),
+        (
+            "foo{a!b}",
+            "1:6: unexpected character after '!' inside braces: 'b'",
+        ),
+        (
+            "foo{a!",
+            "1:6: unexpected character after '!' inside braces: '\u{fffd}'",
+        ),
+        (
+            r#"foo{a=~"b"!~"c"}"#,
+            r#"1:11: unexpected <op:!~> in label matching, expected "," or "}""#,
+        ),
+        ("@", "1:1: unexpected <op:@>"),
+        ("foo, bar", r#"1:4: unexpected ",""#),
+        ("[5m]", r#"1:1: unexpected "[""#),
+        ("=", r#"1:1: unexpected "=""#),
+    ]);
+}
+
+#[test]
+fn brackets_and_braces() {
+    reject(&[
+        ("foo{", "1:5: unexpected end of input inside braces"),
+        (
+            r#"foo{a="b","#,
+            "1:11: unexpected end of input inside braces",
+        ),
+        ("{", "1:2: unexpected end of input inside braces"),
+        ("(foo", "1:5: unclosed left parenthesis"),
+        ("(foo[5m", "1:8: unclosed left parenthesis"),
+        ("foo[5m", "1:7: unclosed left bracket"),
+        ("foo[5m:", "1:8: unclosed left bracket"),
+        (
+            "foo[",
+            "1:5: unexpected end of input in duration expression",
+        ),
+        (
+            "foo[ ",
+            "1:6: unexpected end of input in duration expression",
+        ),
+        ("foo)", "1:5: unexpected right parenthesis ')'"),
+        ("foo]", "1:4: unexpected right bracket ']'"),
+        ("foo{{}}", "1:5: unexpected left brace '{'"),
+        (
+            "foo[[5m]]",
+            "1:5: unexpected character in duration expression: '['",
+        ),
+        ("foo[5m[", "1:7: unexpected left bracket '['"),
+        (
+            r#"foo{é="b"}"#,
+            "1:5: unexpected character inside braces: 'é'",
+        ),
+        (
+            "foo[:1m]",
+            "1:6: unexpected colon before duration in duration expression",
+        ),
+        ("foo[5m:1m:1m]", "1:10: unexpected colon ':'"),
+        ("foo[5m a]", "1:8: unexpected character: 'a', expected ':'"),
+        (
+            "foo[a]",
+            "1:5: unexpected character in duration expression: 'a'",
+        ),
+        (
+            "foo[Inf]",
+            "1:5: unexpected character in duration expression: 'I'",
+        ),
+        (
+            r#"foo["5m"]"#,
+            r#"1:5: unexpected character in duration expression: '"'"#,
+        ),
+        ("foo[5m}", "1:7: unexpected character: '}'"),
+        (
+            "foo[,5m]",
+            "1:5: unexpected character in duration expression: ','",
+        ),
+    ]);
+}
+
+#[test]
+fn selectors() {
+    reject(&[
+        (
+            "{}",
+            "1:1: vector selector must contain at least one non-empty matcher",
+        ),
+        (
+            r#"{a=""}"#,
+            "1:1: vector selector must contain at least one non-empty matcher",
+        ),
+        (
+            r#"{a=~".*"}"#,
+            "1:1: vector selector must contain at least one non-empty matcher",
+        ),
+        (
+            r#"{a!="x"}"#,
+            "1:1: vector selector must contain at least one non-empty matcher",
+        ),
+        (
+            r#"{"a"!="x"}"#,
+            "1:1: vector selector must contain at least one non-empty matcher",
+        ),
+        (
+            r#"{""}"#,
+            "1:1: vector selector must contain at least one non-empty matcher",
+        ),
+        (
+            r#"foo{__name__="bar"}"#,
+            r#"1:1: metric name must not be set twice: "foo" or "bar""#,
+        ),
+        (
+            r#"foo{__name__!~"bar"}"#,
+            r#"1:1: metric name must not be set twice: "foo" or "bar""#,
+        ),
+        (
+            r#"foo{"bar"}"#,
+            r#"1:1: metric name must not be set twice: "foo" or "bar""#,
+        ),
+        (
+            r#"foo{"__name__"="bar"}"#,
+            r#"1:1: metric name must not be set twice: "foo" or "bar""#,
+        ),
+        (
+            "foo{,}",
+            r#"1:5: unexpected "," in label matching, expected identifier or "}""#,
+        ),
+        (
+            r#"foo{a="b",,}"#,
+            r#"1:11: unexpected "," in label matching, expected identifier or "}""#,
+        ),
+        (
+            r#"foo{a="b" b="c"}"#,
+            r#"1:11: unexpected identifier "b" in label matching, expected "," or "}""#,
+        ),
+        (
+            "foo{a}",
+            r#"1:6: unexpected "}" in label matching, expected label matching operator"#,
+        ),
+        (
+            "foo{a=}",
+            r#"1:7: unexpected "}" in label matching, expected string"#,
+        ),
+        (
+            "foo{a==b}",
+            r#"1:7: unexpected "=" in label matching, expected string"#,
+        ),
+        (
+            "foo{a=b}",
+            r#"1:7: unexpected identifier "b" in label matching, expected string"#,
+        ),
+        (
+            "foo{=}",
+            r#"1:5: unexpected "=" in label matching, expected identifier or "}""#,
+        ),
+        (
+            r#"foo{"a" "b"}"#,
+            r#"1:9: unexpected string "\"b\"" in label matching, expected "," or "}""#,
+        ),
+        (
+            r#"foo{"a" b}"#,
+            r#"1:9: unexpected identifier "b" in label matching, expected "," or "}""#,
+        ),
+        (
+            r#"foo{1="b"}"#,
+            "1:5: unexpected character inside braces: '1'",
+        ),
+        (r#"foo{a="b"}{c="d"}"#, r#"1:11: unexpected "{""#),
+        (
+            r#"foo{a="b" or c="d"}"#,
+            r#"1:11: unexpected identifier "or" in label matching, expected "," or "}""#,
+        ),
+        (
+            r#"foo(5){a="b"}"#,
+            r#"1:1: unknown function with name "foo""#,
+        ),
+    ]);
+}
+
+#[test]
+fn offset_and_at() {
+    reject(&[
+        (
+            "foo offset",
+            "1:11: unexpected end of input in offset, expected number, duration, step(), or range()",
+        ),
+        (
+            "foo offset bar",
+            r#"1:12: unexpected identifier "bar" in offset, expected number, duration, step(), or range()"#,
+        ),
+        (
+            "foo offset -",
+            "1:13: unexpected end of input in offset, expected number, duration, step(), or range()",
+        ),
+        (
+            "foo offset -bar",
+            r#"1:13: unexpected identifier "bar" in offset, expected number, duration, step(), or range()"#,
+        ),
+        (
+            "foo offset 5m offset 3m",
+            "1:1: offset may not be set multiple times",
+        ),
+        (
+            "1 offset 5m",
+            "1:1: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        ),
+        (
+            "(foo) offset 5m",
+            "1:1: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        ),
+        (
+            "sum(foo) offset 5m",
+            "1:1: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        ),
+        (
+            "-5m offset 5m",
+            "1:2: offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        ),
+        (
+            "1 @ 5",
+            "1:1: @ modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        ),
+        (
+            "(foo) @ 5",
+            "1:1: @ modifier must be preceded by an instant vector selector or range vector selector or a subquery",
+        ),
+        (
+            "foo @",
+            "1:6: unexpected end of input in @, expected timestamp",
+        ),
+        (
+            "foo @ bar",
+            r#"1:7: unexpected identifier "bar" in @, expected timestamp"#,
+        ),
+        (
+            "foo @ - -5",
+            "1:9: unexpected <op:-> in @, expected timestamp",
+        ),
+        (
+            "foo @ (5)",
+            r#"1:7: unexpected "(" in @, expected timestamp"#,
+        ),
+        (
+            "foo @ start",
+            "1:12: unexpected end of input in @, expected timestamp",
+        ),
+        (
+            "foo @ end(1)",
+            r#"1:11: unexpected number "1" in @, expected timestamp"#,
+        ),
+        (
+            "foo @ 5 @ 6",
+            "1:1: @ <timestamp> may not be set multiple times",
+        ),
+        (
+            "foo @ start() @ end()",
+            "1:1: @ <timestamp> may not be set multiple times",
+        ),
+        (
+            "foo @ 1 @ start()",
+            "1:1: @ <timestamp> may not be set multiple times",
+        ),
+        (
+            "foo @ inf",
+            "1:1: timestamp out of bounds for @ modifier: +Inf",
+        ),
+        (
+            "foo @ -inf",
+            "1:1: timestamp out of bounds for @ modifier: -Inf",
+        ),
+        (
+            "foo @ nan",
+            "1:1: timestamp out of bounds for @ modifier: NaN",
+        ),
+        (
+            "foo @ 1e30",
+            "1:1: timestamp out of bounds for @ modifier: 1000000000000000019884624838656.000000",
+        ),
+        (
+            "1 @ inf",
+            "1:1: timestamp out of bounds for @ modifier: +Inf",
+        ),
+    ]);
+}
+
+#[test]
+fn ranges_and_subqueries() {
+    reject(&[
+        ("(foo)[5m]", "1:6: ranges only allowed for vector selectors"),
+        (
+            "foo[5m][5m]",
+            "1:8: ranges only allowed for vector selectors",
+        ),
+        ("1[5m]", "1:2: ranges only allowed for vector selectors"),
+        (
+            "foo offset 5m[5m]",
+            "1:14: no offset modifiers allowed before range",
+        ),
+        ("foo @ 5 [5m]", "1:9: no @ modifiers allowed before range"),
+        ("foo[0]", "1:5: duration must be greater than 0"),
+        ("foo[-5m]", "1:5: duration must be greater than 0"),
+        ("foo[5m:0]", "1:8: duration must be greater than 0"),
+        ("foo[5m:-1m]", "1:8: duration must be greater than 0"),
+        (
+            "foo[]",
+            r#"1:5: unexpected "]" in subquery or range selector, expected number, duration, step(), or range()"#,
+        ),
+        (
+            "foo[5m 5]",
+            r#"1:8: unexpected number "5" in subquery or range, expected ":" or "]""#,
+        ),
+        (
+            r#"foo[5m "a"]"#,
+            r#"1:8: unexpected string "\"a\"" in subquery or range, expected ":" or "]""#,
+        ),
+        (
+            r#"foo[5m:"a"]"#,
+            r#"1:8: unexpected string "\"a\"" in subquery selector, expected number, duration, step(), range(), or "]""#,
+        ),
+        (
+            "foo[5m:1m 3]",
+            r#"1:11: unexpected number "3" in subquery selector, expected "]""#,
+        ),
+        ("foo[0 $", "1:7: unexpected character: '$'"),
+        (
+            "1[5m:1m]",
+            "1:1: subquery is only allowed on instant vector, got scalar instead",
+        ),
+        (
+            r#""a"[5m:1m]"#,
+            "1:1: subquery is only allowed on instant vector, got string instead",
+        ),
+        (
+            "foo[5m][5m:1m]",
+            "1:1: subquery is only allowed on instant vector, got matrix instead",
+        ),
+        (
+            "(foo[5m])[5m:1m]",
+            "1:1: subquery is only allowed on instant vector, got matrix instead",
+        ),
+    ]);
+}
+
+#[test]
+fn functions() {
+    reject(&[
+        (
+            "rate(foo)",
+            r#"1:6: expected type range vector in call to function "rate", got instant vector"#,
+        ),
+        (
+            "rate(foo, 1)",
+            r#"1:1: expected 1 argument(s) in call to "rate", got 2"#,
+        ),
+        (
+            "abs()",
+            r#"1:1: expected 1 argument(s) in call to "abs", got 0"#,
+        ),
+        (
+            "abs(1)",
+            r#"1:5: expected type instant vector in call to function "abs", got scalar"#,
+        ),
+        (
+            "time(1)",
+            r#"1:1: expected 0 argument(s) in call to "time", got 1"#,
+        ),
+        (
+            "label_join(foo)",
+            r#"1:1: expected at least 3 argument(s) in call to "label_join", got 1"#,
+        ),
+        (
+            r#"label_join(foo, "a", ",", 1)"#,
+            r#"1:27: expected type string in call to function "label_join", got scalar"#,
+        ),
+        (
+            "round()",
+            r#"1:1: expected at least 1 argument(s) in call to "round", got 0"#,
+        ),
+        (
+            "round(foo, 1, 2)",
+            r#"1:1: expected at most 2 argument(s) in call to "round", got 3"#,
+        ),
+        (
+            r#"sort_by_label(foo, "a", 1)"#,
+            r#"1:25: expected type string in call to function "sort_by_label", got scalar"#,
+        ),
+        (
+            r#"label_replace(foo, 1, "b", "c", "d")"#,
+            r#"1:20: expected type string in call to function "label_replace", got scalar"#,
+        ),
+        ("foo()", r#"1:1: unknown function with name "foo""#),
+        ("sum(foo())", r#"1:5: unknown function with name "foo""#),
+        (
+            "holt_winters(foo[5m], 1, 2)",
+            r#"1:1: unknown function with name "holt_winters""#,
+        ),
+        (
+            "unknown() $",
+            r#"1:1: unknown function with name "unknown""#,
+        ),
+        ("unknown(foo bar)", r#"1:13: unexpected identifier "bar""#),
+        (
+            "abs(foo,)",
+            "1:8: trailing commas not allowed in function call args",
+        ),
+        (
+            "abs(foo,,foo)",
+            "1:8: trailing commas not allowed in function call args",
+        ),
+        (
+            "abs(foo, ==)",
+            "1:8: trailing commas not allowed in function call args",
+        ),
+        ("abs(foo, $", "1:10: unexpected character: '$'"),
+        ("abs(,)", r#"1:5: unexpected ",""#),
+        ("abs(foo bar)", r#"1:9: unexpected identifier "bar""#),
+        ("abs foo", r#"1:5: unexpected identifier "foo""#),
+        ("abs(foo", "1:8: unclosed left parenthesis"),
+        ("foo[5m]()", r#"1:8: unexpected "(""#),
+        (r#""foo"("bar")"#, r#"1:6: unexpected "(""#),
+        ("foo:bar(5)", r#"1:8: unexpected "(""#),
+        (
+            "info(foo, bar)",
+            "1:11: expected label selectors only, got vector selector instead",
+        ),
+        ("info(foo, abs(bar))", "1:11: expected label selectors only"),
+        (
+            "info(foo, 1)",
+            r#"1:11: expected type instant vector in call to function "info", got scalar"#,
+        ),
+    ]);
+}
+
+#[test]
+fn aggregations() {
+    reject(&[
+        (
+            "sum()",
+            "1:1: no arguments for aggregate expression provided",
+        ),
+        (
+            "sum by (a) ()",
+            "1:1: no arguments for aggregate expression provided",
+        ),
+        (
+            "sum(foo, bar)",
+            "1:1: wrong number of arguments for aggregate expression provided, expected 1, got 2",
+        ),
+        (
+            "topk(foo)",
+            "1:1: wrong number of arguments for aggregate expression provided, expected 2, got 1",
+        ),
+        (
+            "sum(1)",
+            "1:5: expected type instant vector in aggregation expression, got scalar",
+        ),
+        (
+            r#"sum("a")"#,
+            "1:5: expected type instant vector in aggregation expression, got string",
+        ),
+        (
+            "sum(foo[5m])",
+            "1:5: expected type instant vector in aggregation expression, got range vector",
+        ),
+        (
+            r#"topk("a", foo)"#,
+            "1:6: expected type scalar in aggregation parameter, got string",
+        ),
+        (
+            "topk(foo, bar)",
+            "1:6: expected type scalar in aggregation parameter, got instant vector",
+        ),
+        (
+            "count_values(1, foo)",
+            "1:14: expected type string in aggregation parameter, got scalar",
+        ),
+        (
+            r#"quantile("a", 1)"#,
+            "1:15: expected type instant vector in aggregation expression, got scalar",
+        ),
+        ("sum foo", r#"1:5: unexpected identifier "foo""#),
+        (
+            "sum by",
+            r#"1:7: unexpected end of input in grouping opts, expected "(""#,
+        ),
+        (
+            "sum by a",
+            r#"1:8: unexpected identifier "a" in grouping opts, expected "(""#,
+        ),
+        ("sum by (a", "1:10: unclosed left parenthesis"),
+        (
+            "sum by (a b)",
+            r#"1:11: unexpected identifier "b" in grouping opts, expected "," or ")""#,
+        ),
+        (
+            "sum by (,) (foo)",
+            r#"1:9: unexpected "," in grouping opts, expected label"#,
+        ),
+        (
+            "sum by (a,,b) (foo)",
+            r#"1:11: unexpected "," in grouping opts, expected label"#,
+        ),
+        (
+            "sum by (1) (foo)",
+            r#"1:9: unexpected number "1" in grouping opts, expected label"#,
+        ),
+        (
+            r#"sum by ("") (foo)"#,
+            r#"1:9: invalid label name for grouping: """#,
+        ),
+        (
+            "sum by (a) foo",
+            r#"1:12: unexpected identifier "foo" in aggregation"#,
+        ),
+        ("sum by (a)", "1:11: unexpected end of input in aggregation"),
+        ("sum by (a) (foo) by (b)", "1:18: unexpected <by>"),
+        (
+            "sum(foo) by a",
+            r#"1:13: unexpected identifier "a" in grouping opts, expected "(""#,
+        ),
+        (
+            "sum(foo) by (a b)",
+            r#"1:16: unexpected identifier "b" in grouping opts, expected "," or ")""#,
+        ),
+        (
+            "sum() by a",
+            r#"1:10: unexpected identifier "a" in grouping opts, expected "(""#,
+        ),
+        (
+            "sum() bar",
+            "1:1: no arguments for aggregate expression provided",
+        ),
+        ("sum() $", "1:7: unexpected character: '$'"),
+        (
+            "sum(foo,)",
+            "1:8: trailing commas not allowed in function call args",
+        ),
+        ("topk(,foo)", r#"1:6: unexpected "," in aggregation"#),
+        (
+            "sum(foo bar)",
+            r#"1:9: unexpected identifier "bar" in aggregation"#,
+        ),
+        (
+            "sum(abs((foo bar)))",
+            r#"1:14: unexpected identifier "bar" in aggregation"#,
+        ),
+        ("sum(foo) bar", r#"1:10: unexpected identifier "bar""#),
+        ("sum(+)", r#"1:6: unexpected ")" in aggregation"#),
+        (
+            "sum(foo{a b})",
+            r#"1:11: unexpected identifier "b" in label matching, expected label matching operator"#,
+        ),
+        (
+            "sum(foo offset bar)",
+            r#"1:16: unexpected identifier "bar" in offset, expected number, duration, step(), or range()"#,
+        ),
+        ("sum(foo)(bar)", r#"1:9: unexpected "(""#),
+        (r#"sum{a="b"}(foo)"#, r#"1:11: unexpected "(""#),
+    ]);
+}
+
+#[test]
+fn binary_operations() {
+    reject(&[
+        (
+            "1 == 1",
+            "1:3: comparisons between scalars must use BOOL modifier",
+        ),
+        (
+            "1 + (2 == 3)",
+            "1:8: comparisons between scalars must use BOOL modifier",
+        ),
+        (
+            "foo + bool bar",
+            "1:5: bool modifier can only be used on comparison operators",
+        ),
+        (
+            "foo and bool bar",
+            "1:5: bool modifier can only be used on comparison operators",
+        ),
+        (
+            "1 + bool on (a) 2",
+            "1:3: bool modifier can only be used on comparison operators",
+        ),
+        (
+            "foo and 1",
+            r#"1:1: set operator "and" not allowed in binary scalar expression"#,
+        ),
+        (
+            "1 or 2",
+            r#"1:1: set operator "or" not allowed in binary scalar expression"#,
+        ),
+        (
+            "foo + on (a) 1",
+            "1:1: vector matching only allowed between instant vectors",
+        ),
+        (
+            "1 and on (a) 2",
+            "1:1: vector matching only allowed between instant vectors",
+        ),
+        (
+            "foo and on (a) group_left (b) bar",
+            r#"1:1: no grouping allowed for "and" operation"#,
+        ),
+        (
+            "foo or on (a) group_right bar",
+            r#"1:1: no grouping allowed for "or" operation"#,
+        ),
+        (
+            "foo + on (a) group_left (b, a) bar",
+            r#"1:5: label "a" must not occur in ON and GROUP clause at once"#,
+        ),
+        (
+            r#"foo + "a""#,
+            "1:7: binary expression must contain only scalar and instant vector types",
+        ),
+        (
+            r#""a" + foo"#,
+            "1:1: binary expression must contain only scalar and instant vector types",
+        ),
+        (
+            r#""a" == "b""#,
+            "1:1: binary expression must contain only scalar and instant vector types",
+        ),
+        (
+            "1 + foo[5m]",
+            "1:5: binary expression must contain only scalar and instant vector types",
+        ),
+        (
+            "foo[5m] and 1",
+            "1:1: binary expression must contain only scalar and instant vector types",
+        ),
+        (
+            r#"-"a""#,
+            r#"1:1: unary expression only allowed on expressions of type scalar or instant vector, got "string""#,
+        ),
+        (
+            "foo + -bar[5m]",
+            r#"1:7: unary expression only allowed on expressions of type scalar or instant vector, got "range vector""#,
+        ),
+        ("foo +", "1:6: unexpected end of input"),
+        ("foo + + ==", "1:9: unexpected <op:==>"),
+        (
+            "foo + on bar",
+            r#"1:10: unexpected identifier "bar" in grouping opts, expected "(""#,
+        ),
+        ("foo + on (a", "1:12: unclosed left parenthesis"),
+        (
+            "foo + on (a b) bar",
+            r#"1:13: unexpected identifier "b" in grouping opts, expected "," or ")""#,
+        ),
+        ("foo + on (a)", "1:13: unexpected end of input"),
+        ("foo + group_left bar", "1:7: unexpected <group_left>"),
+        (
+            "foo + on (a) group_left",
+            r#"1:24: unexpected end of input in grouping opts, expected "(""#,
+        ),
+        (
+            "foo + on (a) group_left == bar",
+            r#"1:25: unexpected <op:==> in grouping opts, expected "(""#,
+        ),
+        (
+            "(foo + on (a) group_left)",
+            r#"1:25: unexpected ")" in grouping opts, expected "(""#,
+        ),
+        (
+            "foo + on (a) group_left (bar + 1)",
+            r#"1:30: unexpected <op:+> in grouping opts, expected "," or ")""#,
+        ),
+        (
+            "foo + on (a) ignoring (b) bar",
+            "1:14: unexpected <ignoring>",
+        ),
+        ("foo == on (a) bool bar", "1:15: unexpected <bool>"),
+        ("foo bar", r#"1:5: unexpected identifier "bar""#),
+        ("(foo bar)", r#"1:6: unexpected identifier "bar""#),
+        ("(foo, bar)", r#"1:5: unexpected ",""#),
+        ("()", r#"1:2: unexpected ")""#),
+        ("(", "1:2: unclosed left parenthesis"),
+    ]);
+}
