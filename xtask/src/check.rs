@@ -12,7 +12,7 @@ use ferula_e2e::SKIP_LIST_ENV;
 use ferula_e2e::peers::repository;
 
 /// Package and binary of the server that process-level tests start.
-const SERVER_PACKAGE: &str = "ferula-ferula";
+pub(crate) const SERVER_PACKAGE: &str = "ferula-ferula";
 
 /// Runs all checks and stops at the first that fails.
 pub(crate) fn run() -> Result<()> {

@@ -1,6 +1,7 @@
 //! Repository tasks. `cargo xtask test` is what CI runs.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)] // a tool, not part of the product
 
+mod bench;
 mod check;
 mod peers;
 
@@ -15,6 +16,8 @@ enum Task {
     Test,
     /// Fetch the programs that tests and benchmarks run Ferula beside.
     Peers,
+    /// Measure Ferula beside Prometheus and VictoriaMetrics.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -23,6 +26,10 @@ fn main() -> ExitCode {
         Task::Peers => {
             peers::fetch_missing();
             Ok(())
+        }
+        Task::Bench(options) => {
+            peers::fetch_missing();
+            bench::run(&options)
         }
     };
     match result {

@@ -2,10 +2,18 @@
 //! talking HTTP to them, sending remote write, and knowing which peers this machine has.
 //!
 //! Never links the code under test: it meets Ferula only as a binary, over its ports and files, so
-//! a mistake in our codecs cannot hide itself. Start with [`wait_for`], then `tests/`.
+//! a mistake in our codecs cannot hide itself. Start with [`server::Server`], then `tests/`.
 #![allow(clippy::disallowed_methods, clippy::print_stderr)] // test tool: real time, disk and ports
 
+pub mod answer;
+pub mod exporter;
+pub mod history;
+pub mod http;
 pub mod peers;
+pub mod process;
+pub mod random;
+pub mod remote_write;
+pub mod server;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,212 @@
+//! A generated fleet: instances with a thousand series each, the same for every server and run.
+//!
+//! Mixed as exporters mix them: counters that grow irregularly, constants, noisy and whole gauges,
+//! classic histograms. Values are functions of series and step, so nothing has to be remembered.
+
+use std::fmt::Write as _;
+
+use ferula_e2e::random::Random;
+
+/// Series of one instance.
+pub(crate) const SERIES_PER_INSTANCE: usize = 1_000;
+
+/// Series that share a metric name within an instance.
+const SERIES_PER_FAMILY: usize = 20;
+
+/// Buckets of a histogram; a family holds two histograms.
+const BOUNDS: [&str; 10] = [
+    "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "+Inf",
+];
+
+/// How a family's values move.
+#[derive(Clone, Copy)]
+enum Shape {
+    Counter,
+    Constant,
+    Noise,
+    Whole,
+    Buckets,
+}
+
+/// One series of one instance, by number.
+#[derive(Clone, Copy)]
+pub(crate) struct Series {
+    pub(crate) instance: usize,
+    index: usize,
+}
+
+/// The series of an instance.
+pub(crate) fn series_of(instance: usize) -> impl Iterator<Item = Series> {
+    (0..SERIES_PER_INSTANCE).map(move |index| Series { instance, index })
+}
+
+impl Series {
+    fn family(self) -> usize {
+        self.index / SERIES_PER_FAMILY
+    }
+
+    fn member(self) -> usize {
+        self.index % SERIES_PER_FAMILY
+    }
+
+    fn shape(self) -> Shape {
+        match self.family() % 10 {
+            0..4 => Shape::Counter,
+            4 => Shape::Constant,
+            5 | 6 => Shape::Noise,
+            7 => Shape::Whole,
+            _ => Shape::Buckets,
+        }
+    }
+
+    fn name(self) -> String {
+        let family = self.family();
+        match self.shape() {
+            Shape::Counter => format!("fleet_operations_{family}_total"),
+            Shape::Constant => format!("fleet_limit_{family}_bytes"),
+            Shape::Noise => format!("fleet_load_{family}_ratio"),
+            Shape::Whole => format!("fleet_queue_{family}_length"),
+            Shape::Buckets => format!("fleet_latency_{family}_seconds_bucket"),
+        }
+    }
+
+    /// The labels a target exposes, sorted by name, without the metric's name.
+    fn own_labels(self) -> Vec<(&'static str, String)> {
+        let member = self.member();
+        match self.shape() {
+            Shape::Counter => vec![
+                ("code", ["200", "204", "404", "500"][member % 4].to_owned()),
+                ("handler", format!("/api/v1/resource_{}", member / 4)),
+                ("method", ["GET", "POST"][member % 2].to_owned()),
+            ],
+            Shape::Constant | Shape::Whole => vec![("pool", format!("pool-{member}"))],
+            Shape::Noise => vec![
+                ("device", format!("nvme{member}n1")),
+                ("mountpoint", format!("/data/volume-{member}")),
+            ],
+            Shape::Buckets => vec![
+                (
+                    "handler",
+                    format!("/api/v1/resource_{}", member / BOUNDS.len()),
+                ),
+                ("le", BOUNDS[member % BOUNDS.len()].to_owned()),
+            ],
+        }
+    }
+
+    /// All labels as a sender writes them, sorted by name.
+    pub(crate) fn labels(self) -> Vec<(&'static str, String)> {
+        let mut labels = self.own_labels();
+        labels.push(("__name__", self.name()));
+        labels.extend(instance_labels(self.instance));
+        labels.sort_unstable();
+        labels
+    }
+
+    /// The value at a step.
+    pub(crate) fn value(self, step: u64) -> f64 {
+        let id = (self.instance * SERIES_PER_INSTANCE + self.index) as u64;
+        let noise = |bound: u64| Random::new(id.wrapping_mul(0x9e37) ^ step << 32).below(bound);
+        #[expect(clippy::cast_precision_loss)] // far below 2^53
+        match self.shape() {
+            // A third of the counters stands still.
+            Shape::Counter if id.is_multiple_of(3) => (id % 1000) as f64,
+            Shape::Counter => ((step + 1_000) * (id % 500 + 1) + noise(id % 500 + 1)) as f64,
+            Shape::Constant => ((id + 1) * 4096) as f64,
+            Shape::Noise => noise(100_000) as f64 / 1000.0,
+            Shape::Whole => noise(50) as f64,
+            Shape::Buckets => {
+                let rank = (self.member() % BOUNDS.len()) as u64 + 1;
+                // Cumulative: each bucket holds the ones below it.
+                (((step + 1_000) * 3 + noise(3)) * rank * rank) as f64
+            }
+        }
+    }
+}
+
+/// What says where a series comes from, sorted by name.
+pub(crate) fn instance_labels(instance: usize) -> [(&'static str, String); 6] {
+    let service = instance % 20;
+    [
+        ("cluster", "eu-west-1a".to_owned()),
+        ("container", format!("service-{service}")),
+        (
+            "instance",
+            format!("10.0.{}.{}:9100", instance / 250, instance % 250),
+        ),
+        ("job", format!("default/service-{service}")),
+        ("namespace", "default".to_owned()),
+        ("pod", format!("service-{service}-7d4b9c6f5-{instance:05x}")),
+    ]
+}
+
+/// What a target exposes, with all but the values written once.
+pub(crate) struct Page {
+    /// Text before a value, and the series whose value follows.
+    parts: Vec<(String, Series)>,
+}
+
+impl Page {
+    /// The page of one instance.
+    pub(crate) fn new(instance: usize) -> Self {
+        let mut parts = Vec::new();
+        for series in series_of(instance) {
+            let (mut text, name) = (String::new(), series.name());
+            if series.member() == 0 {
+                let (family, kind) = match series.shape() {
+                    Shape::Counter => (name.as_str(), "counter"),
+                    Shape::Buckets => (name.trim_end_matches("_bucket"), "histogram"),
+                    Shape::Constant | Shape::Noise | Shape::Whole => (name.as_str(), "gauge"),
+                };
+                let _ = writeln!(text, "# HELP {family} Something a service counts.");
+                let _ = writeln!(text, "# TYPE {family} {kind}");
+            }
+            let labels = series.own_labels();
+            let labels: Vec<String> = labels
+                .iter()
+                .map(|(name, value)| format!("{name}=\"{value}\""))
+                .collect();
+            let _ = write!(text, "{name}{{{}}} ", labels.join(","));
+            parts.push((text, series));
+        }
+        Self { parts }
+    }
+
+    /// The page at a step.
+    pub(crate) fn at(&self, step: u64) -> String {
+        let mut page = String::with_capacity(self.parts.len() * 100);
+        for (text, series) in &self.parts {
+            let _ = writeln!(page, "{text}{}", series.value(step));
+        }
+        page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn series_differ_and_have_as_many_labels_as_real_ones() {
+        let mut seen = BTreeSet::new();
+        for series in series_of(7).chain(series_of(8)) {
+            let labels = series.labels();
+            assert!((6..=12).contains(&labels.len()), "{labels:?}");
+            assert!(labels.is_sorted(), "{labels:?}");
+            assert!(seen.insert(labels.clone()), "twice: {labels:?}");
+        }
+        assert_eq!(seen.len(), 2 * SERIES_PER_INSTANCE);
+    }
+
+    #[test]
+    fn counters_and_buckets_never_fall() {
+        for series in series_of(3) {
+            if matches!(series.shape(), Shape::Counter | Shape::Buckets) {
+                let values: Vec<f64> = (0..50).map(|step| series.value(step)).collect();
+                assert!(values.is_sorted(), "{}: {values:?}", series.name());
+            }
+        }
+    }
+}

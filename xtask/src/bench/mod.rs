@@ -1,0 +1,197 @@
+//! `cargo xtask bench`: Ferula beside Prometheus and VictoriaMetrics, the same work for each, in
+//! one run.
+//!
+//! What counts is what the work costs the server: its CPU seconds, its memory, its bytes on disk.
+//! Those and their ratios hold on a shared machine, where throughput does not. Each server gets its
+//! default tuning and an empty folder. Start with [`run`]; the work is in `write.rs` and
+//! `scrape.rs`, the series in `fleet.rs`.
+
+mod fleet;
+mod report;
+mod scrape;
+mod write;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use ferula_e2e::peers::{Peer, repository};
+use ferula_e2e::process::Process;
+use ferula_e2e::server::{Kind, SERVER_ENV, Server};
+
+use report::Report;
+
+/// A server whose CPU use stays below this share of one core for [`QUIET_FOR`] has finished.
+const QUIET_SHARE: f64 = 0.05;
+const QUIET_FOR: Duration = Duration::from_secs(2);
+
+/// A server that never goes quiet is measured after this long anyway.
+const QUIET_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Options of `cargo xtask bench`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A tenth of the work, to see that everything runs.
+    #[arg(long)]
+    quick: bool,
+    /// How often everything is measured; the table shows medians and extremes.
+    #[arg(long, default_value_t = 1)]
+    runs: usize,
+    /// Keep the table in `docs/bench/`.
+    #[arg(long)]
+    save: bool,
+    /// Measure these servers only.
+    #[arg(long, value_enum)]
+    server: Vec<Subject>,
+    /// Do this work only.
+    #[arg(long, value_enum)]
+    work: Vec<Work>,
+}
+
+/// A server to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    Ferula,
+    Prometheus,
+    Victoriametrics,
+}
+
+/// What a server is made to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Work {
+    /// Take remote-write requests, then come back after kill -9.
+    Write,
+    /// Scrape targets.
+    Scrape,
+}
+
+/// Measures and prints the table.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let wants = |subject| options.server.is_empty() || options.server.contains(&subject);
+    let subjects = Subject::value_variants()
+        .iter()
+        .copied()
+        .filter(|&s| wants(s));
+    let servers: Vec<(Subject, PathBuf)> = subjects
+        .map(|subject| Ok((subject, binary(subject)?)))
+        .collect::<Result<_>>()?;
+    let works = Work::value_variants().iter().copied();
+    let works: Vec<Work> = works
+        .filter(|work| options.work.is_empty() || options.work.contains(work))
+        .collect();
+
+    let mut report = Report::new(servers.iter().map(|&(subject, _)| subject).collect());
+    for round in 1..=options.runs {
+        for &work in &works {
+            for (subject, binary) in &servers {
+                eprintln!("run {round} of {}: {work:?}, {subject:?}", options.runs);
+                let start = || new_server(*subject, binary);
+                let result = match work {
+                    Work::Write => write::measure(&start, &write::Size::of(options.quick)),
+                    Work::Scrape => scrape::measure(&start, &scrape::Size::of(options.quick)),
+                };
+                let figures = result.with_context(|| format!("{work:?} of {subject:?}"))?;
+                report.add(*subject, figures);
+            }
+        }
+    }
+    let text = report.markdown(options.quick, options.runs)?;
+    println!("{text}");
+    if options.save {
+        let path = repository()
+            .join("docs/bench")
+            .join(format!("{}.md", report::today()?));
+        std::fs::write(&path, text)?;
+        println!("saved in {}", path.display());
+    }
+    Ok(())
+}
+
+/// The server program; Ferula is built first, so that the figures belong to the commit.
+fn binary(subject: Subject) -> Result<PathBuf> {
+    let peer = match subject {
+        Subject::Prometheus => Peer::Prometheus,
+        Subject::Victoriametrics => Peer::VictoriaMetrics,
+        Subject::Ferula => {
+            if let Some(path) = std::env::var_os(SERVER_ENV) {
+                return Ok(path.into());
+            }
+            let mut build = Command::new(env!("CARGO"));
+            build.args([
+                "build",
+                "--release",
+                "--package",
+                crate::check::SERVER_PACKAGE,
+            ]);
+            let status = build.current_dir(repository()).status()?;
+            ensure!(status.success(), "ferula does not build");
+            return Ok(crate::check::target_folder()?.join("release/ferula"));
+        }
+    };
+    peer.find().map_err(anyhow::Error::msg)
+}
+
+/// An empty server that is not started, with its folder on the disk of the target folder.
+fn new_server(subject: Subject, binary: &std::path::Path) -> Result<Server> {
+    let kind = match subject {
+        Subject::Ferula => Kind::Ferula,
+        Subject::Prometheus => Kind::Prometheus,
+        Subject::Victoriametrics => Kind::VictoriaMetrics,
+    };
+    let parent = crate::check::target_folder()?.join("bench");
+    std::fs::create_dir_all(&parent)?;
+    Server::prepare(kind, binary.to_owned(), &parent)
+}
+
+/// Waits until the server has finished what it does in the background.
+fn settle(process: &Process) -> Result<()> {
+    let start = Instant::now();
+    let (mut since, mut used) = (start, process.cpu()?);
+    while start.elapsed() < QUIET_WAIT_MAX {
+        std::thread::sleep(Duration::from_millis(100));
+        let cpu = process.cpu()?;
+        let busy = (cpu - used).as_secs_f64() > QUIET_SHARE * QUIET_FOR.as_secs_f64();
+        if busy {
+            (since, used) = (Instant::now(), cpu);
+        } else if since.elapsed() >= QUIET_FOR {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Bytes below a folder: in its logs, and in all. Space that was reserved in advance does not count.
+fn disk_use(folder: &std::path::Path) -> Result<(u64, u64)> {
+    let mut folders = vec![(folder.to_owned(), false)];
+    let (mut logs, mut all) = (0, 0);
+    while let Some((folder, in_log)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                let is_log = entry.file_name() == "wal" || entry.file_name() == "log";
+                folders.push((entry.path(), in_log || is_log));
+                continue;
+            }
+            let bytes = std::fs::read(entry.path())?;
+            let used = bytes
+                .iter()
+                .rposition(|&byte| byte != 0)
+                .map_or(0, |last| last as u64 + 1);
+            all += used;
+            if in_log {
+                logs += used;
+            }
+        }
+    }
+    Ok((logs, all))
+}
+
+/// Checks a finished request.
+fn accepted(response: &ferula_e2e::http::Response) -> Result<()> {
+    if !(200..300).contains(&response.status) {
+        bail!("answered {}: {}", response.status, response.text());
+    }
+    Ok(())
+}
