@@ -305,6 +305,46 @@ fn push_bucket(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    /// Which buckets there are, and what they hold.
+    fn buckets(spans: &[Span], counts: &[u64]) -> BTreeMap<i64, u64> {
+        let mut next = 0;
+        let indexes = spans.iter().flat_map(|s| {
+            let start = next + i64::from(s.offset);
+            next = start + i64::from(s.length);
+            start..next
+        });
+        indexes.zip(counts.iter().copied()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn merging_keeps_every_observation_within_its_bounds(
+            first in -40..40i32,
+            runs in prop::collection::vec((0..9i32, prop::collection::vec(0..9u64, 0..9)), 0..6),
+            schema in 9..13i32,
+        ) {
+            let mut spans: Vec<_> =
+                runs.iter().map(|(gap, run)| span(*gap, run.len() as u32)).collect();
+            if let Some(span) = spans.first_mut() {
+                span.offset = first;
+            }
+            let mut counts: Vec<u64> = runs.into_iter().flat_map(|(_, run)| run).collect();
+            // Bucket i ends at 2^(i·2^-schema), so its bucket of schema 8 is the next whole one.
+            let width = f64::from(1 << (schema - 8));
+            let mut wanted = BTreeMap::new();
+            for (index, count) in buckets(&spans, &counts) {
+                *wanted.entry((index as f64 / width).ceil() as i64).or_insert(0) += count;
+            }
+            let add = |a: &mut u64, b| *a += b;
+            coarsen_side(BucketSide::Positive, &mut spans, &mut counts, schema, add).unwrap();
+            prop_assert_eq!(buckets(&spans, &counts), wanted);
+            prop_assert_eq!(spans.iter().map(|s| s.length as usize).sum::<usize>(), counts.len());
+            prop_assert!(spans.iter().skip(1).all(|s| s.offset > 0));
+        }
+    }
 
     fn span(offset: i32, length: u32) -> Span {
         Span { offset, length }

@@ -59,19 +59,16 @@ impl<'a> TimeSeries<'a> {
         };
         let mut fields = message;
         while let Some(field) = fields.next()? {
-            let part = match series.parts.get_mut(field.number as usize - 1) {
-                Some(part) => part,
-                None => continue,
+            let Some((start, end)) = series.parts.get_mut(field.number as usize - 1) else {
+                continue;
             };
             field.message()?;
-            let (start, end) = *part;
-            if end == 0 {
-                part.0 = field.start;
-            } else if field.number == Self::LABELS && end != field.start {
+            if *end == 0 {
+                *start = field.start;
+            } else if field.number == Self::LABELS && *end != field.start {
                 series.scattered = true;
             }
-            debug_assert!(start <= field.start);
-            part.1 = fields.pos();
+            *end = fields.pos();
         }
         Ok(series)
     }
