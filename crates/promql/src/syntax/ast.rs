@@ -86,6 +86,9 @@ pub struct Number {
 pub struct StringLiteral {
     /// The text, escapes resolved.
     pub value: String,
+    /// The bytes, if the escapes make them something else than UTF-8; `value` then has U+FFFD
+    /// where it is not.
+    pub bytes: Option<Vec<u8>>,
     /// Where.
     pub span: Span,
 }

@@ -10,14 +10,14 @@ use ferula_model::text::{duration, is_legacy_metric_name};
 
 use super::ast::{
     Aggregate, At, Binary, Call, Cardinality, Expr, Matching, Modifiers, Number, RangeSelector,
-    Selector, Subquery, Unary,
+    Selector, StringLiteral, Subquery, Unary,
 };
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(e) => e.fmt(f),
-            Self::String(e) => quoted(&e.value).fmt(f),
+            Self::String(e) => e.fmt(f),
             Self::Paren(e) => write!(f, "({})", e.inner),
             Self::Unary(e) => e.fmt(f),
             Self::Binary(e) => e.fmt(f),
@@ -38,6 +38,23 @@ impl Display for Number {
             return write!(f, "{}", duration::shown(ms));
         }
         write!(f, "{}", Form::Plain.show(self.value))
+    }
+}
+
+impl Display for StringLiteral {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Some(bytes) = &self.bytes else {
+            return quoted(&self.value).fmt(f);
+        };
+        f.write_str("\"")?;
+        for chunk in bytes.utf8_chunks() {
+            let valid = quoted(chunk.valid()).to_string();
+            f.write_str(&valid[1..valid.len() - 1])?;
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        f.write_str("\"")
     }
 }
 

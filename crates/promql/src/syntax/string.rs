@@ -2,16 +2,16 @@
 
 use ferula_model::text::quote::quoted_char;
 
-/// Reads the string `text` begins with: its value, and its length with the quotes.
+/// Reads the string `text` begins with: its value, and its length with the quotes. Escapes name
+/// bytes, so the value need not be UTF-8.
 ///
 /// # Panics
 /// If `text` does not begin with a quote.
-pub(super) fn unquote(text: &str) -> Result<(String, usize), String> {
+pub(super) fn unquote(text: &str) -> Result<(Vec<u8>, usize), String> {
     let quote = text.chars().next().expect("the caller saw a quote");
     if quote == '`' {
         return raw(text);
     }
-    // Escapes name bytes, so the value is text only in the end.
     let mut value = Vec::new();
     let mut chars = text.char_indices().skip(1);
     while let Some((at, c)) = chars.next() {
@@ -19,11 +19,7 @@ pub(super) fn unquote(text: &str) -> Result<(String, usize), String> {
             '\n' => break,
             char::REPLACEMENT_CHARACTER => return Err(INVALID_RUNE.into()),
             '\\' => escape(&mut chars, quote, &mut value)?,
-            c if c == quote => {
-                let value =
-                    String::from_utf8(value).map_err(|_| "string is not valid UTF-8".to_owned())?;
-                return Ok((value, at + 1));
-            }
+            c if c == quote => return Ok((value, at + 1)),
             c => value.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
@@ -32,11 +28,11 @@ pub(super) fn unquote(text: &str) -> Result<(String, usize), String> {
 
 const INVALID_RUNE: &str = "invalid UTF-8 rune";
 
-fn raw(text: &str) -> Result<(String, usize), String> {
+fn raw(text: &str) -> Result<(Vec<u8>, usize), String> {
     let inside = &text[1..];
     match inside.find(['`', char::REPLACEMENT_CHARACTER]) {
         None => Err("unterminated raw string".into()),
-        Some(end) if inside[end..].starts_with('`') => Ok((inside[..end].to_owned(), end + 2)),
+        Some(end) if inside[end..].starts_with('`') => Ok((inside[..end].into(), end + 2)),
         Some(_) => Err(INVALID_RUNE.into()),
     }
 }
@@ -127,10 +123,11 @@ mod tests {
             ("`a\\n\n\"`", "a\\n\n\""),
             ("\"\"", ""),
         ] {
-            assert_eq!(unquote(text), Ok((want.into(), text.len())));
+            assert_eq!(unquote(text), Ok((want.as_bytes().into(), text.len())));
             let longer = format!("{text} more \"text\"");
-            assert_eq!(unquote(&longer), Ok((want.into(), text.len())));
+            assert_eq!(unquote(&longer), Ok((want.as_bytes().into(), text.len())));
         }
+        assert_eq!(unquote(r#""a\xff""#), Ok((b"a\xff".into(), 7)));
     }
 
     #[test]
@@ -159,7 +156,6 @@ mod tests {
                 r#""\U00110000""#,
                 "escape sequence is an invalid Unicode code point",
             ),
-            (r#""\xff""#, "string is not valid UTF-8"),
             (r#""abc"#, "unterminated quoted string"),
             ("\"a\nb\"", "unterminated quoted string"),
             ("`abc", "unterminated raw string"),

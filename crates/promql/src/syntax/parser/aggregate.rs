@@ -92,7 +92,7 @@ impl Parser<'_> {
         if token.kind != Kind::String {
             return Ok(self.lexer.text_of(token).to_owned());
         }
-        let label = self.unquote(token)?;
+        let label = self.text(token)?;
         if label.is_empty() {
             return Err(ParseError::new(
                 token.span,

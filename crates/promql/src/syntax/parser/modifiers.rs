@@ -18,7 +18,6 @@ impl Parser<'_> {
     pub(super) fn brackets(&mut self, operand: Node) -> Result<Node> {
         let open = self.take()?.span;
         let range_ms = self.positive_duration("subquery or range selector", DURATION)?;
-        self.refuse_arithmetic()?;
         if self.take_if(Kind::RightBracket)?.is_some() {
             return self.range(operand, range_ms, open);
         }
@@ -28,7 +27,6 @@ impl Parser<'_> {
         let mut step_ms = None;
         if self.take_if(Kind::RightBracket)?.is_none() {
             step_ms = Some(self.positive_duration("subquery selector", DURATION_OR_END)?);
-            self.refuse_arithmetic()?;
             if self.take_if(Kind::RightBracket)?.is_none() {
                 return self.unexpected("subquery selector", "\"]\"");
             }
@@ -135,7 +133,7 @@ impl Parser<'_> {
     fn positive_duration(&mut self, context: &str, expected: &str) -> Result<i64> {
         let number = self.duration(context, expected)?;
         // What is wrong with the next token comes first.
-        self.peek()?;
+        self.refuse_arithmetic()?;
         if number.value <= 0.0 {
             return Err(ParseError::new(
                 number.span,

@@ -37,10 +37,7 @@ impl Parser<'_> {
             }
             Kind::String => {
                 self.take()?;
-                let expr = Expr::String(StringLiteral {
-                    value: self.unquote(token)?,
-                    span: token.span,
-                });
+                let expr = Expr::String(self.string(token)?);
                 self.node(expr, ValueType::String, 0)
             }
             Kind::LeftParen => self.paren(),
@@ -77,11 +74,31 @@ impl Parser<'_> {
         })
     }
 
-    pub(super) fn unquote(&self, token: Token) -> Result<String> {
-        match string::unquote(self.lexer.text_of(token)) {
-            Ok((value, _)) => Ok(value),
-            Err(message) => Err(ParseError::new(token.span, message)),
+    fn string(&self, token: Token) -> Result<StringLiteral> {
+        let span = token.span;
+        let (bytes, _) = string::unquote(self.lexer.text_of(token))
+            .map_err(|message| ParseError::new(span, message))?;
+        Ok(match String::from_utf8(bytes) {
+            Ok(value) => StringLiteral {
+                value,
+                bytes: None,
+                span,
+            },
+            Err(error) => StringLiteral {
+                value: String::from_utf8_lossy(error.as_bytes()).into_owned(),
+                bytes: Some(error.into_bytes()),
+                span,
+            },
+        })
+    }
+
+    /// A string where only text makes sense.
+    pub(super) fn text(&self, token: Token) -> Result<String> {
+        let string = self.string(token)?;
+        if string.bytes.is_some() {
+            return Err(ParseError::new(token.span, "string is not valid UTF-8"));
         }
+        Ok(string.value)
     }
 
     fn paren(&mut self) -> Result<Node> {

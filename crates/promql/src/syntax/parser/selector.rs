@@ -69,7 +69,7 @@ impl Parser<'_> {
             }
             Kind::String => {
                 self.take()?;
-                self.unquote(token)?
+                self.text(token)?
             }
             _ => return self.unexpected(CONTEXT, "identifier or \"}\""),
         };
@@ -92,7 +92,7 @@ impl Parser<'_> {
             return self.unexpected(CONTEXT, "string");
         }
         let value = self.take()?;
-        let value = self.unquote(value)?;
+        let value = self.text(value)?;
         Matcher::new(op, label, value)
             .map_err(|error| ParseError::new(token.span, error.to_string()))
     }

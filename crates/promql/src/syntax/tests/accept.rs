@@ -190,6 +190,7 @@ fn durations() {
 #[test]
 fn strings() {
     accept(&[
+        (r#"'\xc5é"\xFF'"#, r#""\xc5é\"\xff""#),
         (r#"'a"b'"#, r#""a\"b""#),
         (r#""a'b""#, SAME),
         (r#"`a\n"b`"#, r#""a\\n\"b""#),

@@ -146,7 +146,7 @@ proptest! {
     fn any_string_literal(value in any::<String>()) {
         // What stands for a broken character cannot be written.
         let value = value.replace(char::REPLACEMENT_CHARACTER, "");
-        let expr = Expr::String(StringLiteral { value, span: Span::default() });
+        let expr = Expr::String(StringLiteral { value, bytes: None, span: Span::default() });
         let text = expr.to_string();
         let again = parse(&text, &OPTIONS).map(without_spans);
         prop_assert_eq!(again, Ok(expr), "{}", text);
@@ -265,7 +265,11 @@ impl Dice<'_> {
 
     fn string(&mut self) -> Expr {
         let value = self.pick(&["", "a", "a\nb", "\"é\\"]).to_owned();
-        Expr::String(StringLiteral { value, span: SPAN })
+        Expr::String(StringLiteral {
+            value,
+            bytes: None,
+            span: SPAN,
+        })
     }
 
     fn selector(&mut self) -> Selector {
