@@ -1,0 +1,174 @@
+//! How fast series change: extrapolation to the window's edges, and counter resets.
+
+use ferula_model::Timestamp;
+
+use crate::select::Windows;
+
+/// How much further than the mean distance of samples the first or last one may be from the
+/// window's edge for the series to be taken as reaching beyond it.
+const EXTRAPOLATION_SLACK: f64 = 1.1;
+
+/// The functions that extrapolate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extrapolated {
+    /// Of a counter, per second.
+    Rate,
+    /// Of a counter.
+    Increase,
+    /// Of a gauge.
+    Delta,
+}
+
+impl Extrapolated {
+    fn is_counter(self) -> bool {
+        self != Self::Delta
+    }
+}
+
+/// Fills `out` with `rate`, `increase` or `delta` of each window that holds two samples.
+/// `resets` is room for the places where the counter fell, kept from series to series.
+pub(crate) fn extrapolate(
+    kind: Extrapolated,
+    timestamps: &[Timestamp],
+    values: &[f64],
+    windows: Windows,
+    resets: &mut Vec<usize>,
+    out: &mut [f64],
+) {
+    resets.clear();
+    if kind.is_counter() {
+        find_resets(values, resets);
+    }
+    let mut first_reset = 0;
+    windows.each(timestamps, |step, lo, hi| {
+        if hi - lo < 2 {
+            return;
+        }
+        while first_reset < resets.len() && resets[first_reset] <= lo {
+            first_reset += 1;
+        }
+        let mut change = values[hi - 1] - values[lo];
+        for &at in resets[first_reset..].iter().take_while(|&&at| at < hi) {
+            change += values[at - 1];
+        }
+        let window = Window {
+            edges: windows.edges(step),
+            samples: (timestamps[lo], timestamps[hi - 1]),
+            count: hi - lo,
+        };
+        let factor = window.factor(kind.is_counter().then_some((values[lo], change)));
+        out[step] = match kind {
+            Extrapolated::Rate => change * (factor / (windows.width_ms as f64 / 1000.0)),
+            Extrapolated::Increase | Extrapolated::Delta => change * factor,
+        };
+    });
+}
+
+/// Indices of values smaller than the one before. NaN is not smaller than anything.
+fn find_resets(values: &[f64], resets: &mut Vec<usize>) {
+    for i in 1..values.len() {
+        if values[i] < values[i - 1] {
+            resets.push(i);
+        }
+    }
+}
+
+/// A window and the samples in it.
+struct Window {
+    edges: (Timestamp, Timestamp),
+    samples: (Timestamp, Timestamp),
+    count: usize,
+}
+
+impl Window {
+    /// By how much the change between the samples falls short of that between the edges.
+    /// `counter` is a counter's first value and its change: it was never below zero.
+    fn factor(&self, counter: Option<(f64, f64)>) -> f64 {
+        let seconds = |from: Timestamp, to: Timestamp| to.saturating_sub(from) as f64 / 1000.0;
+        let span = seconds(self.samples.0, self.samples.1);
+        let mean_distance = span / (self.count - 1) as f64;
+        let threshold = mean_distance * EXTRAPOLATION_SLACK;
+        let mut to_start = seconds(self.edges.0, self.samples.0);
+        let mut to_end = seconds(self.samples.1, self.edges.1);
+        if to_start >= threshold {
+            to_start = mean_distance / 2.0;
+        }
+        if let Some((first, change)) = counter
+            && change > 0.0
+            && first >= 0.0
+        {
+            to_start = to_start.min(span * (first / change));
+        }
+        if to_end >= threshold {
+            to_end = mean_distance / 2.0;
+        }
+        if span == 0.0 {
+            return 1.0;
+        }
+        (span + to_start + to_end) / span
+    }
+}
+
+/// The change between the last two samples: of a gauge, or of a counter per second.
+/// `None` if they have the same time.
+pub(crate) fn between(
+    per_second: bool,
+    timestamps: [Timestamp; 2],
+    values: [f64; 2],
+) -> Option<f64> {
+    let elapsed_ms = timestamps[1].saturating_sub(timestamps[0]);
+    if elapsed_ms == 0 {
+        return None;
+    }
+    let [before, last] = values;
+    if !per_second {
+        return Some(last - before);
+    }
+    let change = if last < before { last } else { last - before };
+    Some(change / (elapsed_ms as f64 / 1000.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Grid;
+    use crate::select::Refs;
+
+    /// One window `(end − width, end]`, in seconds, over samples 15 s apart from `first` on.
+    fn check(kind: Extrapolated, first: i64, values: &[f64], end: i64, width: i64) -> f64 {
+        let timestamps: Vec<i64> = (0..values.len() as i64)
+            .map(|i| (first + 15 * i) * 1000)
+            .collect();
+        let grid = Grid::instant(end * 1000);
+        let windows = Windows {
+            refs: Refs::new(grid, None, 0),
+            width_ms: width * 1000,
+        };
+        let mut out = [f64::NAN];
+        extrapolate(kind, &timestamps, values, windows, &mut Vec::new(), &mut out);
+        out[0]
+    }
+
+    #[test]
+    fn as_the_reference_computes() {
+        use Extrapolated::{Delta, Increase, Rate};
+        let a = [0.0, 5.0, 10.0, 3.0, 8.0];
+        let b = [100.0, 101.0, 102.0, 103.0, 104.0];
+        let z = [2.0, 4.0, 6.0];
+        assert_eq!(check(Rate, 0, &a, 60, 60), 0.28888888888888886);
+        assert_eq!(check(Increase, 0, &a, 60, 60), 17.333333333333332);
+        assert_eq!(check(Increase, 0, &a, 70, 60), 17.333333333333332);
+        assert_eq!(check(Delta, 0, &a, 60, 60), 4.0);
+        assert_eq!(check(Increase, 0, &b, 60, 60), 4.0);
+        assert_eq!(check(Increase, 30, &z, 60, 60), 5.0);
+        assert_eq!(check(Increase, 30, &z, 90, 120), 6.0);
+        assert!(check(Rate, 0, &a, 60, 15).is_nan(), "one sample is not enough");
+    }
+
+    #[test]
+    fn last_two() {
+        assert_eq!(between(true, [30_000, 45_000], [10.0, 3.0]), Some(0.2));
+        assert_eq!(between(false, [30_000, 45_000], [10.0, 3.0]), Some(-7.0));
+        assert_eq!(between(true, [5, 5], [1.0, 2.0]), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! What a query yields.
+
+use std::time::Duration;
+
+use ferula_model::{Labels, Timestamp, Value};
+use ferula_storage::Columns;
+
+/// A query's answer.
+#[derive(Clone, Debug)]
+pub struct QueryResult {
+    /// The value.
+    pub value: QueryValue,
+    /// What may make the answer wrong.
+    pub warnings: Vec<String>,
+    /// What the user may want to know.
+    pub infos: Vec<String>,
+    /// What it took.
+    pub stats: QueryStats,
+}
+
+/// The value of a query.
+#[derive(Clone, Debug)]
+pub enum QueryValue {
+    /// One number.
+    Scalar {
+        /// The evaluation time.
+        timestamp: Timestamp,
+        /// The number.
+        value: f64,
+    },
+    /// A text.
+    String {
+        /// The evaluation time.
+        timestamp: Timestamp,
+        /// The text.
+        value: String,
+    },
+    /// One sample per series, in the engine's order.
+    Vector(Vec<VectorSample>),
+    /// A run of samples per series, sorted by labels.
+    Matrix(Vec<MatrixSeries>),
+}
+
+/// An element of an instant vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VectorSample {
+    /// Its labels.
+    pub labels: Labels,
+    /// The evaluation time.
+    pub timestamp: Timestamp,
+    /// Its value.
+    pub value: Value,
+}
+
+/// A series of a matrix.
+#[derive(Clone, Debug)]
+pub struct MatrixSeries {
+    /// Its labels.
+    pub labels: Labels,
+    /// Its samples: floats and native histograms, each in order of time.
+    pub columns: Columns,
+}
+
+/// What a query took.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct QueryStats {
+    /// Samples looked at, counted at each step that looks at them.
+    pub samples_total: u64,
+    /// The most samples held at once.
+    pub samples_peak: u64,
+    /// Series selected.
+    pub series: u64,
+    /// Time spent waiting for a turn.
+    pub queue_time: Duration,
+    /// Time spent planning and selecting series.
+    pub prepare_time: Duration,
+    /// Time spent computing, sorting included.
+    pub eval_time: Duration,
+}
