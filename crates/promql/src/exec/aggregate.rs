@@ -1,0 +1,232 @@
+//! Aggregations that fold series into accumulators as they pass.
+
+use ferula_diag::Span;
+
+use super::grouping::Groups;
+use super::histogram::quantile_message;
+use super::row::{Key, Row};
+use super::{ABSENT, Exec, Frame, is_absent};
+use crate::budget::Charge;
+use crate::error::QueryError;
+use crate::functions::sum::{Compensated, Mean};
+use crate::plan::{Aggregate, Grid};
+use crate::syntax::ast::AggregateOp;
+
+/// Warns about a quantile outside 0 to 1.
+pub(super) fn note_quantile(exec: &Exec<'_>, phi: f64, span: Span) {
+    if !(0.0..=1.0).contains(&phi) {
+        exec.notes.warn(quantile_message(phi), span);
+    }
+}
+
+/// A running population variance after Welford.
+#[derive(Clone, Copy, Default)]
+struct Variance {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Variance {
+    fn add(&mut self, x: f64) {
+        self.count += 1.0;
+        if self.count == 1.0 {
+            self.mean = x;
+            // A series' distance from itself is 0, unless it is nowhere.
+            self.squares = if x.is_finite() { 0.0 } else { f64::NAN };
+            return;
+        }
+        let delta = x - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (x - self.mean);
+    }
+}
+
+/// The accumulators of all groups at all steps, group by group.
+enum Cells {
+    Sum(Vec<Option<Compensated>>),
+    Avg(Vec<Mean>),
+    /// Count, group, min and max need one number, absent (a NaN) at first.
+    Number(Vec<f64>),
+    Variance(Vec<Variance>),
+}
+
+impl Cells {
+    fn new(op: AggregateOp) -> Self {
+        match op {
+            AggregateOp::Sum => Self::Sum(Vec::new()),
+            AggregateOp::Avg => Self::Avg(Vec::new()),
+            AggregateOp::Stddev | AggregateOp::Stdvar => Self::Variance(Vec::new()),
+            _ => Self::Number(Vec::new()),
+        }
+    }
+
+    fn resize(&mut self, len: usize) {
+        match self {
+            Self::Sum(cells) => cells.resize(len, None),
+            Self::Avg(cells) => cells.resize(len, Mean::default()),
+            Self::Number(cells) => cells.resize(len, ABSENT),
+            Self::Variance(cells) => cells.resize(len, Variance::default()),
+        }
+    }
+
+    /// Takes a series into the cells of its group.
+    fn fold(&mut self, op: AggregateOp, at: std::ops::Range<usize>, row: &Row) {
+        match self {
+            Self::Sum(cells) => each(&mut cells[at], row, |cell, v| match cell {
+                Some(sum) => sum.add(v),
+                None => *cell = Some(Compensated { sum: v, lost: 0.0 }),
+            }),
+            Self::Avg(cells) => each(&mut cells[at], row, Mean::add),
+            Self::Variance(cells) => each(&mut cells[at], row, Variance::add),
+            Self::Number(cells) => Self::fold_number(op, &mut cells[at], row),
+        }
+    }
+
+    fn fold_number(op: AggregateOp, cells: &mut [f64], row: &Row) {
+        match op {
+            AggregateOp::Min => each(cells, row, |cell, v| {
+                if v < *cell || cell.is_nan() {
+                    *cell = v;
+                }
+            }),
+            AggregateOp::Max => each(cells, row, |cell, v| {
+                if v > *cell || cell.is_nan() {
+                    *cell = v;
+                }
+            }),
+            AggregateOp::Group => {
+                each(cells, row, |cell, _| *cell = 1.0);
+                for (step, _) in &row.histograms {
+                    cells[*step as usize] = 1.0;
+                }
+            }
+            _ => {
+                let one_more = |cell: &mut f64| {
+                    *cell = if is_absent(*cell) { 1.0 } else { *cell + 1.0 };
+                };
+                each(cells, row, |cell, _| one_more(cell));
+                for (step, _) in &row.histograms {
+                    one_more(&mut cells[*step as usize]);
+                }
+            }
+        }
+    }
+
+    /// Writes the results of a group.
+    fn finish(&self, op: AggregateOp, at: std::ops::Range<usize>, out: &mut [f64]) {
+        match self {
+            Self::Sum(cells) => copy(&cells[at], out, |cell| cell.map_or(ABSENT, |s| s.value())),
+            Self::Avg(cells) => copy(&cells[at], out, |cell| {
+                if cell.is_empty() { ABSENT } else { cell.value() }
+            }),
+            Self::Number(cells) => out.copy_from_slice(&cells[at]),
+            Self::Variance(cells) => copy(&cells[at], out, |cell| {
+                let variance = cell.squares / cell.count;
+                match op {
+                    _ if cell.count == 0.0 => ABSENT,
+                    AggregateOp::Stddev => variance.sqrt(),
+                    _ => variance,
+                }
+            }),
+        }
+    }
+}
+
+#[inline]
+fn each<T>(cells: &mut [T], row: &Row, mut f: impl FnMut(&mut T, f64)) {
+    for (cell, &v) in cells.iter_mut().zip(&row.values) {
+        if !is_absent(v) {
+            f(cell, v);
+        }
+    }
+}
+
+fn copy<T>(cells: &[T], out: &mut [f64], value: impl Fn(&T) -> f64) {
+    for (out, cell) in out.iter_mut().zip(cells) {
+        *out = value(cell);
+    }
+}
+
+impl<'q> Exec<'q> {
+    /// An aggregation.
+    pub(super) fn aggregate(
+        &self,
+        aggregate: &Aggregate,
+        grid: Grid,
+    ) -> Result<Frame<'q>, QueryError> {
+        match aggregate.op {
+            AggregateOp::Sum
+            | AggregateOp::Avg
+            | AggregateOp::Count
+            | AggregateOp::Min
+            | AggregateOp::Max
+            | AggregateOp::Group
+            | AggregateOp::Stddev
+            | AggregateOp::Stdvar => self.fold(aggregate, grid),
+            AggregateOp::Quantile => self.quantile(aggregate, grid),
+            AggregateOp::CountValues => self.count_values(aggregate, grid),
+            AggregateOp::Topk
+            | AggregateOp::Bottomk
+            | AggregateOp::Limitk
+            | AggregateOp::LimitRatio => self.rank(aggregate, grid),
+        }
+    }
+
+    fn fold(&self, aggregate: &Aggregate, grid: Grid) -> Result<Frame<'q>, QueryError> {
+        let op = aggregate.op;
+        let mut groups = Groups::new(&aggregate.grouping, self.delayed_names);
+        let mut cells = Cells::new(op);
+        let mut room: Charge<'_> = self.budget.charge(0)?;
+        self.stream(&aggregate.child, grid, &mut |meta, row| {
+            self.without_histograms(aggregate, row)?;
+            if row.is_empty() {
+                return Ok(());
+            }
+            let group = groups.of(meta);
+            let start = group * grid.count;
+            room.set((groups.len() * grid.count) as u64)?;
+            cells.resize(groups.len() * grid.count);
+            cells.fold(op, start..start + grid.count, row);
+            Ok(())
+        })?;
+
+        let mut frame = Frame::new(self.budget, grid.count)?;
+        let mut row = Row::default();
+        for (group, (labels, drop_name)) in groups.heads.into_iter().enumerate() {
+            let start = group * grid.count;
+            row.reset(grid.count);
+            cells.finish(op, start..start + grid.count, &mut row.values);
+            frame.push(Key { labels, drop_name }, &row)?;
+        }
+        Ok(frame)
+    }
+
+    /// Takes the histograms out of a row where the aggregation looks at floats alone.
+    pub(super) fn without_histograms(
+        &self,
+        aggregate: &Aggregate,
+        row: &mut Row,
+    ) -> Result<(), QueryError> {
+        if row.histograms.is_empty() {
+            return Ok(());
+        }
+        let name = aggregate.op.as_str();
+        match aggregate.op {
+            AggregateOp::Count | AggregateOp::Group => {}
+            AggregateOp::Sum | AggregateOp::Avg | AggregateOp::CountValues => {
+                return Err(QueryError::native_histogram(name));
+            }
+            _ => {
+                let span = match aggregate.op {
+                    AggregateOp::Topk | AggregateOp::Bottomk => aggregate.span,
+                    _ => aggregate.child_span,
+                };
+                self.notes
+                    .info(format!("ignored histogram in {name} aggregation"), span);
+                row.histograms.clear();
+            }
+        }
+        Ok(())
+    }
+}

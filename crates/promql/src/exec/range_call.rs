@@ -1,0 +1,415 @@
+//! Functions of range vectors: one pass over a series' samples for all steps.
+
+use std::collections::HashSet;
+
+use ferula_model::{Labels, Timestamp};
+use ferula_storage::{Columns, HistogramPoint};
+
+use super::row::without_metadata;
+use super::{ABSENT, Column, Exec, Meta, Row, Sink, is_absent};
+use crate::budget::histogram_weight;
+use crate::error::QueryError;
+use crate::functions::over_time::{self, seconds};
+use crate::functions::rate::{between, extrapolate};
+use crate::functions::regression;
+use crate::functions::sum::{Compensated, Mean, variance};
+use crate::plan::{Grid, Matrix, RangeCall, RangeFunc, Samples};
+use crate::select::{Windows, drop_stale};
+
+/// Fails when two series become one by losing their names.
+struct Distinct {
+    /// Label sets seen; `None` if they cannot be equal, or may for the time being.
+    seen: Option<HashSet<Labels>>,
+}
+
+impl Distinct {
+    fn check(&mut self, labels: &Labels, row: &Row) -> Result<(), QueryError> {
+        match &mut self.seen {
+            Some(seen) if !row.is_empty() && !seen.insert(without_metadata(labels)) => {
+                Err(QueryError::same_labelset())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What went by in a series that the user should hear of.
+#[derive(Default)]
+struct Notes {
+    /// Windows with floats and histograms had no result.
+    mixed: bool,
+    /// Histograms beside floats were left out.
+    ignored: bool,
+}
+
+impl<'q> Exec<'q> {
+    /// Hands the samples of every series of a range vector to `each`, staleness markers removed.
+    pub(super) fn matrix(
+        &self,
+        matrix: &Matrix,
+        each: &mut dyn FnMut(Meta<'_>, &Columns) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        match &matrix.samples {
+            Samples::Stored(source) => self.decode_each(source.selection, |series, columns| {
+                drop_stale(columns);
+                each(Meta::named(&series.labels), columns)
+            }),
+            Samples::Subquery { inner, grid, .. } => {
+                let mut columns = Columns::default();
+                self.stream(inner, *grid, &mut |meta, row| {
+                    compact(row, *grid, &mut columns);
+                    let meta = Meta {
+                        drop_name: meta.drop_name,
+                        ..meta
+                    };
+                    each(meta, &columns)
+                })
+            }
+        }
+    }
+
+    /// A function of a range vector.
+    pub(super) fn range_call(
+        &self,
+        call: &RangeCall,
+        grid: Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        let _room = self.budget.charge(grid.count as u64)?;
+        let params = call
+            .params
+            .iter()
+            .map(|param| self.scalar(param, grid))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.note_quantile(call, &params);
+        let mut work = Work {
+            call,
+            windows: call.matrix.windows(grid),
+            grid,
+            params: &params,
+            resets: Vec::new(),
+            scratch: Vec::new(),
+        };
+        let drops = !call.func.keeps_name();
+        let distinct = self.delayed_names || !drops || self.matrix_has_same_name(&call.matrix);
+        let mut distinct = Distinct {
+            seen: (!distinct).then(HashSet::new),
+        };
+        let mut row = Row::default();
+        self.matrix(&call.matrix, &mut |meta, columns| {
+            let mut notes = Notes::default();
+            row.reset(grid.count);
+            work.series(columns, &mut row, &mut notes)?;
+            self.count_windows(columns, work.windows);
+            self.note_series(call, meta, &row, &notes);
+            distinct.check(meta.labels, &row)?;
+            sink(meta.dropping(drops), &mut row)
+        })
+    }
+
+    fn matrix_has_same_name(&self, matrix: &Matrix) -> bool {
+        match &matrix.samples {
+            Samples::Stored(source) => self.data[source.selection].same_name,
+            Samples::Subquery { .. } => false,
+        }
+    }
+
+    fn note_quantile(&self, call: &RangeCall, params: &[Column]) {
+        if call.func != RangeFunc::Quantile {
+            return;
+        }
+        for &phi in params.first().map_or(&[][..], Column::distinct) {
+            super::aggregate::note_quantile(self, phi, call.param_span);
+        }
+    }
+
+    /// Counts what all windows look at.
+    fn count_windows(&self, columns: &Columns, windows: Windows) {
+        let mut looked_at = 0;
+        windows.each(&columns.timestamps, |_, lo, hi| looked_at += (hi - lo) as u64);
+        let (mut lo, mut hi) = (0, 0);
+        for step in 0..windows.refs.count() {
+            if columns.histograms.is_empty() {
+                break;
+            }
+            let points = histogram_window(&columns.histograms, windows, step, &mut lo, &mut hi);
+            looked_at += points
+                .iter()
+                .map(|p| histogram_weight(&p.histogram))
+                .sum::<u64>();
+        }
+        self.budget.count(looked_at);
+    }
+
+    fn note_series(&self, call: &RangeCall, meta: Meta<'_>, row: &Row, notes: &Notes) {
+        let span = call.matrix.note_span();
+        let name = if meta.drop_name && !self.delayed_names {
+            ""
+        } else {
+            meta.labels.metric_name()
+        };
+        if notes.mixed {
+            let message =
+                format!("encountered a mix of histograms and floats for metric name {name:?}");
+            self.notes.warn(message, span);
+        }
+        if notes.ignored {
+            self.notes.info(
+                format!("ignored histograms in a range containing both floats and histograms for metric name {name:?}"),
+                span,
+            );
+        }
+        let counter = matches!(call.name, "rate" | "increase");
+        let looks_like_counter = ["_total", "_sum", "_count", "_bucket"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix));
+        if counter
+            && !name.is_empty()
+            && !looks_like_counter
+            && row.values.iter().any(|&v| !is_absent(v))
+        {
+            self.notes.info(
+                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"),
+                span,
+            );
+        }
+    }
+}
+
+/// Turns the dense row of a subquery's grid into samples.
+fn compact(row: &Row, grid: Grid, columns: &mut Columns) {
+    columns.clear();
+    for (step, &v) in row.values.iter().enumerate() {
+        if !is_absent(v) {
+            columns.timestamps.push(grid.at(step));
+            columns.values.push(v);
+        }
+    }
+    columns
+        .histograms
+        .extend(row.histograms.iter().map(|(step, h)| HistogramPoint {
+            timestamp: grid.at(*step as usize),
+            histogram: h.clone(),
+        }));
+}
+
+/// The histograms of a step's window. `lo` and `hi` move on from step to step.
+fn histogram_window<'c>(
+    points: &'c [HistogramPoint],
+    windows: Windows,
+    step: usize,
+    lo: &mut usize,
+    hi: &mut usize,
+) -> &'c [HistogramPoint] {
+    let (start, end) = windows.edges(step);
+    while *hi < points.len() && points[*hi].timestamp <= end {
+        *hi += 1;
+    }
+    while *lo < *hi && points[*lo].timestamp <= start {
+        *lo += 1;
+    }
+    &points[*lo..*hi]
+}
+
+/// A call with its arguments, and room reused from series to series.
+struct Work<'a> {
+    call: &'a RangeCall,
+    windows: Windows,
+    grid: Grid,
+    params: &'a [Column],
+    resets: Vec<usize>,
+    scratch: Vec<f64>,
+}
+
+impl Work<'_> {
+    fn series(
+        &mut self,
+        columns: &Columns,
+        row: &mut Row,
+        notes: &mut Notes,
+    ) -> Result<(), QueryError> {
+        self.floats(&columns.timestamps, &columns.values, &mut row.values)?;
+        if columns.histograms.is_empty() {
+            return Ok(());
+        }
+        let (mut lo, mut hi) = (0, 0);
+        let mut float_windows = Vec::with_capacity(self.windows.refs.count());
+        self.windows
+            .each(&columns.timestamps, |_, lo, hi| float_windows.push(lo..hi));
+        for (step, floats) in float_windows.into_iter().enumerate() {
+            let window =
+                histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
+            if !window.is_empty() {
+                let floats = &columns.timestamps[floats];
+                self.with_histograms(step, floats, window, row, notes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that looks at floats alone; a step without float stays as it is.
+    fn floats(&mut self, ts: &[Timestamp], vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
+        let windows = self.windows;
+        let scratch = &mut self.scratch;
+        let each = |out: &mut [f64], f: &mut dyn FnMut(&[Timestamp], &[f64]) -> f64| {
+            windows.each(ts, |step, lo, hi| {
+                if lo < hi {
+                    out[step] = f(&ts[lo..hi], &vs[lo..hi]);
+                }
+            });
+        };
+        let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
+        match self.call.func {
+            RangeFunc::Extrapolated(kind) => {
+                extrapolate(kind, ts, vs, windows, &mut self.resets, out);
+            }
+            RangeFunc::Irate | RangeFunc::Idelta => {
+                let per_second = self.call.func == RangeFunc::Irate;
+                windows.each(ts, |step, lo, hi| {
+                    if hi - lo >= 2 {
+                        let last = [hi - 2, hi - 1];
+                        let change = between(per_second, last.map(|i| ts[i]), last.map(|i| vs[i]));
+                        out[step] = change.unwrap_or(ABSENT);
+                    }
+                });
+            }
+            RangeFunc::Sum => each(out, &mut |_, v| Compensated::over(v)),
+            RangeFunc::Avg => each(out, &mut |_, v| Mean::over(v)),
+            RangeFunc::Count => each(out, &mut |_, v| v.len() as f64),
+            RangeFunc::Present => each(out, &mut |_, _| 1.0),
+            RangeFunc::Min => each(out, &mut |_, v| over_time::min(v)),
+            RangeFunc::Max => each(out, &mut |_, v| over_time::max(v)),
+            RangeFunc::Stddev => each(out, &mut |_, v| variance(v).sqrt()),
+            RangeFunc::Stdvar => each(out, &mut |_, v| variance(v)),
+            RangeFunc::MedianDeviation => {
+                each(out, &mut |_, v| over_time::median_deviation(v, scratch));
+            }
+            RangeFunc::First => each(out, &mut |_, v| v[0]),
+            RangeFunc::Last => each(out, &mut |_, v| v[v.len() - 1]),
+            RangeFunc::TimeOfFirst => each(out, &mut |t, _| seconds(t[0])),
+            RangeFunc::TimeOfLast => each(out, &mut |t, _| seconds(t[t.len() - 1])),
+            RangeFunc::TimeOfMin => each(out, &mut |t, v| over_time::time_of_min(t, v)),
+            RangeFunc::TimeOfMax => each(out, &mut |t, v| over_time::time_of_max(t, v)),
+            RangeFunc::Changes => each(out, &mut |_, v| over_time::changes(v)),
+            RangeFunc::Resets => each(out, &mut |_, v| over_time::resets(v)),
+            RangeFunc::Deriv => each(out, &mut |t, v| {
+                if v.len() < 2 {
+                    return ABSENT;
+                }
+                regression::line(t, v, t[0]).map_or(ABSENT, |(slope, _)| slope)
+            }),
+            RangeFunc::Quantile => windows.each(ts, |step, lo, hi| {
+                if lo < hi {
+                    out[step] = over_time::quantile_of(param(0, step), &vs[lo..hi], scratch);
+                }
+            }),
+            RangeFunc::PredictLinear => windows.each(ts, |step, lo, hi| {
+                if hi - lo >= 2 {
+                    let line = regression::line(&ts[lo..hi], &vs[lo..hi], self.grid.at(step));
+                    out[step] = line.map_or(ABSENT, |(slope, at)| slope * param(0, step) + at);
+                }
+            }),
+            RangeFunc::Smooth => return self.smooth(ts, vs, out),
+        }
+        Ok(())
+    }
+
+    fn smooth(&self, ts: &[Timestamp], vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
+        let mut result = Ok(());
+        let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
+        self.windows.each(ts, |step, lo, hi| {
+            let (smoothing, trend) = (param(0, step), param(1, step));
+            for (factor, name, letter) in [(smoothing, "smoothing", 's'), (trend, "trend", 't')] {
+                if !(factor > 0.0 && factor < 1.0) && result.is_ok() {
+                    result = Err(QueryError::execution(format!(
+                        "invalid {name} factor. Expected: 0 < {letter}f < 1, got: {factor:.6}"
+                    )));
+                }
+            }
+            out[step] = regression::smooth(&vs[lo..hi], smoothing, trend).unwrap_or(ABSENT);
+        });
+        result
+    }
+
+    /// Corrects a step whose window holds histograms.
+    fn with_histograms(
+        &self,
+        step: usize,
+        floats: &[Timestamp],
+        histograms: &[HistogramPoint],
+        row: &mut Row,
+        notes: &mut Notes,
+    ) -> Result<(), QueryError> {
+        let unsupported = || QueryError::native_histogram(&format!("{}()", self.call.name));
+        let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
+        let value = &mut row.values[step];
+        match self.call.func {
+            RangeFunc::Count => *value = (floats.len() + histograms.len()) as f64,
+            RangeFunc::Present => *value = 1.0,
+            RangeFunc::First if floats.first().is_none_or(|&t| first.timestamp <= t) => {
+                *value = ABSENT;
+                row.histograms.push((step as u32, first.histogram.clone()));
+            }
+            RangeFunc::Last if floats.last().is_none_or(|&t| last.timestamp >= t) => {
+                *value = ABSENT;
+                row.histograms.push((step as u32, last.histogram.clone()));
+            }
+            RangeFunc::First | RangeFunc::Last => {}
+            RangeFunc::TimeOfFirst => {
+                let t = floats.first().map_or(first.timestamp, |&t| t.min(first.timestamp));
+                *value = seconds(t);
+            }
+            RangeFunc::TimeOfLast => {
+                let t = floats.last().map_or(last.timestamp, |&t| t.max(last.timestamp));
+                *value = seconds(t);
+            }
+            RangeFunc::Sum | RangeFunc::Avg if floats.is_empty() => return Err(unsupported()),
+            RangeFunc::Extrapolated(_) if floats.is_empty() => {
+                if histograms.len() > 1 {
+                    return Err(unsupported());
+                }
+            }
+            RangeFunc::Sum | RangeFunc::Avg | RangeFunc::Extrapolated(_) => {
+                *value = ABSENT;
+                notes.mixed = true;
+            }
+            RangeFunc::Irate | RangeFunc::Idelta => {
+                // The newest two samples, whatever their kind.
+                let newer = floats.iter().rev().take_while(|&&t| t > last.timestamp).count();
+                match newer {
+                    0 if histograms.len() > 1
+                        && floats
+                            .last()
+                            .is_none_or(|&t| histograms[histograms.len() - 2].timestamp >= t) =>
+                    {
+                        return Err(unsupported());
+                    }
+                    0 if floats.is_empty() => {}
+                    0 | 1 => {
+                        *value = ABSENT;
+                        notes.mixed = true;
+                    }
+                    _ => {}
+                }
+            }
+            RangeFunc::Changes | RangeFunc::Resets => {
+                if floats.len() + histograms.len() > 1 {
+                    return Err(unsupported());
+                }
+                *value = 0.0;
+            }
+            RangeFunc::Min
+            | RangeFunc::Max
+            | RangeFunc::Stddev
+            | RangeFunc::Stdvar
+            | RangeFunc::Quantile
+            | RangeFunc::MedianDeviation
+            | RangeFunc::TimeOfMin
+            | RangeFunc::TimeOfMax
+            | RangeFunc::Deriv
+            | RangeFunc::PredictLinear
+            | RangeFunc::Smooth => notes.ignored |= !floats.is_empty(),
+        }
+        Ok(())
+    }
+}

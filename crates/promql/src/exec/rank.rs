@@ -1,0 +1,262 @@
+//! Aggregations that compare the series of a group: `topk`, `limitk`, `quantile`, `count_values`.
+
+use std::cmp::Ordering;
+
+use super::aggregate::note_quantile;
+use super::grouping::{ByGroup, Groups};
+use super::row::{Key, Meta, Row};
+use super::sort::nan_last;
+use super::{ABSENT, Column, Exec, Frame, is_absent};
+use crate::error::QueryError;
+use crate::functions::format::{general, plain};
+use crate::functions::sum::quantile;
+use crate::plan::{Aggregate, Grid, Param};
+use crate::syntax::ast::AggregateOp;
+
+/// The largest double below 2^63: parameters from here on are no count.
+const COUNT_END: f64 = 9_223_372_036_854_774_784.0;
+
+/// The smallest double that is a signed 64-bit integer, and itself not accepted.
+const COUNT_START: f64 = -9_223_372_036_854_775_808.0;
+
+/// 2^64, where the hashes of label sets end.
+const HASH_END: f64 = 18_446_744_073_709_551_616.0;
+
+impl<'q> Exec<'q> {
+    /// The operand of an aggregation that needs all its series, with the group of each.
+    fn grouped(
+        &self,
+        aggregate: &Aggregate,
+        grid: Grid,
+    ) -> Result<(Frame<'q>, Vec<usize>, Vec<(ferula_model::Labels, bool)>), QueryError> {
+        let frame = self.collect(grid, &mut |sink| {
+            self.stream(&aggregate.child, grid, &mut |meta, row| {
+                match aggregate.op {
+                    AggregateOp::Limitk | AggregateOp::LimitRatio => {}
+                    _ => self.without_histograms(aggregate, row)?,
+                }
+                sink(meta, row)
+            })
+        })?;
+        let mut groups = Groups::new(&aggregate.grouping, self.delayed_names);
+        let numbers = (0..frame.len()).map(|i| groups.of(frame.meta(i))).collect();
+        Ok((frame, numbers, groups.heads))
+    }
+
+    fn number_param(&self, aggregate: &Aggregate, grid: Grid) -> Result<Column, QueryError> {
+        match &aggregate.param {
+            Param::Scalar(node) => self.scalar(node, grid),
+            _ => Err(QueryError::Internal("an aggregation without its number".to_owned())),
+        }
+    }
+
+    /// `quantile`
+    pub(super) fn quantile(
+        &self,
+        aggregate: &Aggregate,
+        grid: Grid,
+    ) -> Result<Frame<'q>, QueryError> {
+        let phi = self.number_param(aggregate, grid)?;
+        for &phi in phi.distinct() {
+            note_quantile(self, phi, aggregate.param_span);
+        }
+        let (frame, numbers, heads) = self.grouped(aggregate, grid)?;
+        let by_group = ByGroup::new(&numbers, heads.len());
+        let mut out = Frame::new(self.budget, grid.count)?;
+        let mut row = Row::default();
+        let mut values = Vec::new();
+        for (group, (labels, drop_name)) in heads.into_iter().enumerate() {
+            self.check()?;
+            row.reset(grid.count);
+            for (step, out) in row.values.iter_mut().enumerate() {
+                values.clear();
+                let of_step = by_group.of(group).iter().map(|&i| frame.values(i)[step]);
+                values.extend(of_step.filter(|&v| !is_absent(v)));
+                if !values.is_empty() {
+                    *out = quantile(phi.get(step), &mut values);
+                }
+            }
+            out.push(Key { labels, drop_name }, &row)?;
+        }
+        Ok(out)
+    }
+
+    /// `topk`, `bottomk`, `limitk` and `limit_ratio`: some of the series, as they are.
+    pub(super) fn rank(&self, aggregate: &Aggregate, grid: Grid) -> Result<Frame<'q>, QueryError> {
+        let param = self.number_param(aggregate, grid)?;
+        if aggregate.op == AggregateOp::LimitRatio {
+            return self.limit_ratio(aggregate, &param, grid);
+        }
+        if !wants_any(&param)? {
+            return Frame::new(self.budget, grid.count);
+        }
+        let (mut frame, numbers, heads) = self.grouped(aggregate, grid)?;
+        let by_group = ByGroup::new(&numbers, heads.len());
+        let mut order = Vec::with_capacity(frame.len());
+        let mut candidates = Vec::new();
+        for group in 0..heads.len() {
+            self.check()?;
+            let rows = by_group.of(group);
+            for step in 0..grid.count {
+                let wanted = param.get(step).max(0.0).min(rows.len() as f64) as usize;
+                candidates.clear();
+                candidates.extend(rows.iter().filter(|&&i| frame.has(i, step)));
+                self.best_first(aggregate.op, &frame, step, wanted, &mut candidates);
+                let wanted = wanted.min(candidates.len());
+                for &evicted in &candidates[wanted..] {
+                    frame.clear_step(evicted, step);
+                }
+                candidates.truncate(wanted);
+            }
+            if grid.count == 1 {
+                order.extend_from_slice(&candidates);
+            }
+        }
+        if grid.count == 1 {
+            frame.reorder(&order);
+        }
+        Ok(frame)
+    }
+
+    /// Moves the `wanted` best candidates to the front, best first. `limitk` takes them as they
+    /// come.
+    fn best_first(
+        &self,
+        op: AggregateOp,
+        frame: &Frame<'_>,
+        step: usize,
+        wanted: usize,
+        candidates: &mut [usize],
+    ) {
+        let descending = match op {
+            AggregateOp::Topk => true,
+            AggregateOp::Bottomk => false,
+            _ => return,
+        };
+        let better = |a: &usize, b: &usize| -> Ordering {
+            let (x, y) = (frame.values(*a)[step], frame.values(*b)[step]);
+            nan_last(x, y, descending).then(a.cmp(b))
+        };
+        if wanted > 0 && wanted < candidates.len() {
+            candidates.select_nth_unstable_by(wanted - 1, better);
+            candidates[..wanted].sort_unstable_by(better);
+        } else {
+            candidates.sort_unstable_by(better);
+        }
+    }
+
+    /// Keeps about the part `ratio` of the series, the same ones each time.
+    fn limit_ratio(
+        &self,
+        aggregate: &Aggregate,
+        ratio: &Column,
+        grid: Grid,
+    ) -> Result<Frame<'q>, QueryError> {
+        if ratio.distinct().iter().any(|r| r.is_nan()) {
+            return Err(QueryError::execution("Ratio value is NaN"));
+        }
+        if ratio.distinct().iter().all(|&r| r == 0.0) {
+            return Frame::new(self.budget, grid.count);
+        }
+        for &r in ratio.distinct() {
+            if r.abs() > 1.0 {
+                let message = format!(
+                    "ratio value should be between -1 and 1, got {}, capping to {}",
+                    general(r),
+                    general(r.signum())
+                );
+                self.notes.warn(message, aggregate.param_span);
+            }
+        }
+        let (mut frame, _, _) = self.grouped(aggregate, grid)?;
+        for i in 0..frame.len() {
+            let offset = frame.labels(i).hash64() as f64 / HASH_END;
+            frame.retain_steps(i, |step| {
+                let r = ratio.get(step);
+                if r >= 0.0 { offset < r } else { offset >= 1.0 + r }
+            });
+        }
+        Ok(frame)
+    }
+
+    /// `count_values`: how many series have which value.
+    pub(super) fn count_values(
+        &self,
+        aggregate: &Aggregate,
+        grid: Grid,
+    ) -> Result<Frame<'q>, QueryError> {
+        let Param::Label(label) = &aggregate.param else {
+            return Err(QueryError::Internal("count_values without a label".to_owned()));
+        };
+        if label.is_empty() {
+            return Err(QueryError::execution("invalid label name \"\""));
+        }
+        let mut grouping = aggregate.grouping.clone();
+        if !grouping.without
+            && let Err(at) = grouping.labels.binary_search(label)
+        {
+            grouping.labels.insert(at, label.clone());
+        }
+        let mut groups = Groups::new(&grouping, self.delayed_names);
+        let mut counts: Vec<f64> = Vec::new();
+        let mut room = self.budget.charge(0)?;
+        self.stream(&aggregate.child, grid, &mut |meta, row| {
+            self.without_histograms(aggregate, row)?;
+            let mut group_of: std::collections::HashMap<u64, usize> = Default::default();
+            let mut last = None;
+            for (step, &v) in row.values.iter().enumerate() {
+                if is_absent(v) {
+                    continue;
+                }
+                let bits = v.to_bits();
+                let group = match last {
+                    Some((known, group)) if known == bits => group,
+                    _ => *group_of.entry(bits).or_insert_with(|| {
+                        let labels = meta.labels.with(label, &plain(v));
+                        groups.of(Meta {
+                            labels: &labels,
+                            drop_name: meta.drop_name,
+                        })
+                    }),
+                };
+                last = Some((bits, group));
+                if counts.len() < groups.len() * grid.count {
+                    room.set((groups.len() * grid.count) as u64)?;
+                    counts.resize(groups.len() * grid.count, ABSENT);
+                }
+                let count = &mut counts[group * grid.count + step];
+                *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+            }
+            Ok(())
+        })?;
+        let mut out = Frame::new(self.budget, grid.count)?;
+        let mut row = Row::default();
+        for (group, (labels, drop_name)) in groups.heads.into_iter().enumerate() {
+            row.reset(grid.count);
+            row.values
+                .copy_from_slice(&counts[group * grid.count..][..grid.count]);
+            out.push(Key { labels, drop_name }, &row)?;
+        }
+        Ok(out)
+    }
+}
+
+/// Whether any step wants a series; fails where the number is none.
+fn wants_any(param: &Column) -> Result<bool, QueryError> {
+    let values = param.distinct();
+    if values.iter().any(|k| k.is_nan()) {
+        return Err(QueryError::execution("Parameter value is NaN"));
+    }
+    if values.iter().all(|&k| k < 1.0) {
+        return Ok(false);
+    }
+    if let Some(&k) = values.iter().find(|&&k| k <= COUNT_START) {
+        let k = general(k);
+        return Err(QueryError::execution(format!("Scalar value {k} underflows int64")));
+    }
+    if let Some(&k) = values.iter().find(|&&k| k >= COUNT_END) {
+        let k = general(k);
+        return Err(QueryError::execution(format!("Scalar value {k} overflows int64")));
+    }
+    Ok(true)
+}

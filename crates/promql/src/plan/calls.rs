@@ -1,0 +1,311 @@
+//! Function calls: from a name to what computes it.
+
+use ferula_diag::Span;
+use ferula_model::text::regex::{Regex, Template};
+use ferula_model::{Labels, MatchOp, Matcher};
+
+use super::build::{Builder, Context, Enclosing};
+use super::{
+    HistogramCall, HistogramStat, HistogramWanted, Map, Node, RangeCall, RangeFunc, Relabel,
+    SortOrder,
+};
+use crate::error::QueryError;
+use crate::functions::rate::Extrapolated;
+use crate::functions::{math, time};
+use crate::syntax::ast::{Call, Expr};
+
+/// Milliseconds as seconds, for times the query itself states.
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+fn range_func(name: &str) -> Option<RangeFunc> {
+    Some(match name {
+        "rate" => RangeFunc::Extrapolated(Extrapolated::Rate),
+        "increase" => RangeFunc::Extrapolated(Extrapolated::Increase),
+        "delta" => RangeFunc::Extrapolated(Extrapolated::Delta),
+        "irate" => RangeFunc::Irate,
+        "idelta" => RangeFunc::Idelta,
+        "sum_over_time" => RangeFunc::Sum,
+        "avg_over_time" => RangeFunc::Avg,
+        "count_over_time" => RangeFunc::Count,
+        "present_over_time" => RangeFunc::Present,
+        "min_over_time" => RangeFunc::Min,
+        "max_over_time" => RangeFunc::Max,
+        "stddev_over_time" => RangeFunc::Stddev,
+        "stdvar_over_time" => RangeFunc::Stdvar,
+        "quantile_over_time" => RangeFunc::Quantile,
+        "mad_over_time" => RangeFunc::MedianDeviation,
+        "first_over_time" => RangeFunc::First,
+        "last_over_time" => RangeFunc::Last,
+        "ts_of_first_over_time" => RangeFunc::TimeOfFirst,
+        "ts_of_last_over_time" => RangeFunc::TimeOfLast,
+        "ts_of_min_over_time" => RangeFunc::TimeOfMin,
+        "ts_of_max_over_time" => RangeFunc::TimeOfMax,
+        "changes" => RangeFunc::Changes,
+        "resets" => RangeFunc::Resets,
+        "deriv" => RangeFunc::Deriv,
+        "predict_linear" => RangeFunc::PredictLinear,
+        "double_exponential_smoothing" => RangeFunc::Smooth,
+        _ => return None,
+    })
+}
+
+fn histogram_stat(name: &str) -> Option<HistogramStat> {
+    Some(match name {
+        "histogram_count" => HistogramStat::Count,
+        "histogram_sum" => HistogramStat::Sum,
+        "histogram_avg" => HistogramStat::Avg,
+        "histogram_stddev" => HistogramStat::Stddev,
+        "histogram_stdvar" => HistogramStat::Stdvar,
+        _ => return None,
+    })
+}
+
+impl Builder<'_> {
+    /// Plans a function call.
+    pub(super) fn call(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
+        let name = call.func.name;
+        let cx = &Context {
+            enclosing: Enclosing::call(name),
+            ..*cx
+        };
+        if let Some(func) = range_func(name) {
+            return self.range_call(call, func, cx);
+        }
+        if let Some(calendar) = time::by_name(name) {
+            let child = match call.args.first() {
+                Some(arg) => self.node(arg, cx)?,
+                None => Node::VectorOf(Box::new(Node::Time)),
+            };
+            return Ok(map(Map::Calendar(calendar), child));
+        }
+        if let Some(function) = math::by_name(name) {
+            return Ok(map(Map::Math(function), self.arg(call, 0, cx)?));
+        }
+        if let Some(stat) = histogram_stat(name) {
+            return Ok(map(Map::HistogramStat(stat), self.arg(call, 0, cx)?));
+        }
+        match name {
+            "time" => Ok(Node::Time),
+            "pi" => Ok(Node::Number(std::f64::consts::PI)),
+            "start" => Ok(Node::Number(seconds(self.query.start))),
+            "end" => Ok(Node::Number(seconds(self.query.last_or_end))),
+            "range" => Ok(Node::Number(seconds(
+                self.query.last_or_end.saturating_sub(self.query.start),
+            ))),
+            "step" => Ok(Node::Number(seconds(self.query.step))),
+            "min_of" | "max_of" => Ok(Node::ScalarExtreme {
+                larger: name == "max_of",
+                args: Box::new([self.arg(call, 0, cx)?, self.arg(call, 1, cx)?]),
+            }),
+            "scalar" => Ok(Node::ScalarOf(Box::new(self.arg(call, 0, cx)?))),
+            "vector" => Ok(Node::VectorOf(Box::new(self.arg(call, 0, cx)?))),
+            "clamp" | "clamp_min" | "clamp_max" | "round" => self.bounded(call, cx),
+            "timestamp" => self.timestamp(call, cx),
+            "absent" => Ok(Node::Absent {
+                labels: absent_labels(call.args.first()),
+                child: Box::new(self.arg(call, 0, cx)?),
+            }),
+            "absent_over_time" => Ok(Node::AbsentOverTime {
+                labels: absent_labels(call.args.first()),
+                matrix: self.matrix(argument(call, 0)?, cx)?,
+            }),
+            "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => self.sort(call, cx),
+            "label_replace" | "label_join" => self.relabel(call, cx),
+            "histogram_quantile" | "histogram_fraction" => self.histogram(call, cx),
+            _ => Err(QueryError::execution(format!(
+                "function {name:?} is not supported yet"
+            ))),
+        }
+    }
+
+    fn arg(&mut self, call: &Call, i: usize, cx: &Context<'_>) -> Result<Node, QueryError> {
+        self.node(argument(call, i)?, cx)
+    }
+
+    fn range_call(
+        &mut self,
+        call: &Call,
+        func: RangeFunc,
+        cx: &Context<'_>,
+    ) -> Result<Node, QueryError> {
+        let matrix_at = usize::from(func == RangeFunc::Quantile);
+        let matrix = self.matrix(argument(call, matrix_at)?, cx)?;
+        let mut params = Vec::new();
+        let mut param_span = call.span;
+        for (i, arg) in call.args.iter().enumerate() {
+            if i != matrix_at {
+                if params.is_empty() {
+                    param_span = arg.unparen().span();
+                }
+                params.push(self.node(arg, cx)?);
+            }
+        }
+        Ok(Node::RangeCall(Box::new(RangeCall {
+            name: call.func.name,
+            func,
+            matrix,
+            params,
+            param_span,
+        })))
+    }
+
+    fn bounded(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
+        let child = self.arg(call, 0, cx)?;
+        let bounds = match call.func.name {
+            "clamp" => Map::Clamp {
+                lo: Some(self.arg(call, 1, cx)?),
+                hi: Some(self.arg(call, 2, cx)?),
+            },
+            "clamp_min" => Map::Clamp {
+                lo: Some(self.arg(call, 1, cx)?),
+                hi: None,
+            },
+            "clamp_max" => Map::Clamp {
+                lo: None,
+                hi: Some(self.arg(call, 1, cx)?),
+            },
+            _ => Map::Round(match call.args.get(1) {
+                Some(to) => Some(self.node(to, cx)?),
+                None => None,
+            }),
+        };
+        Ok(map(bounds, child))
+    }
+
+    fn timestamp(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
+        if let Expr::Selector(selector) = argument(call, 0)?.unparen() {
+            let times = Node::SampleTimes(self.instant_source(selector, cx));
+            return Ok(map(Map::DropName, times));
+        }
+        Ok(map(Map::EvaluationTime, self.arg(call, 0, cx)?))
+    }
+
+    fn sort(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
+        let descending = call.func.name.ends_with("_desc");
+        let order = if call.func.name.starts_with("sort_by_label") {
+            SortOrder::Labels {
+                labels: texts(&call.args[1..])?,
+                descending,
+            }
+        } else {
+            SortOrder::Value { descending }
+        };
+        Ok(Node::Sort {
+            order,
+            span: call.span,
+            child: Box::new(self.arg(call, 0, cx)?),
+        })
+    }
+
+    fn relabel(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
+        let function = call.func.name;
+        let mut texts = texts(&call.args[1..])?.into_iter();
+        let mut next = || texts.next().unwrap_or_default();
+        let target = next();
+        let label_error = |kind: &str, label: &str| {
+            QueryError::execution(format!("invalid {kind} label name in {function}(): {label}"))
+        };
+        let relabel = if function == "label_replace" {
+            let (template, source, pattern) = (next(), next(), next());
+            let regex = Regex::new(&pattern).map_err(|_| {
+                QueryError::execution(format!(
+                    "invalid regular expression in label_replace(): {pattern}"
+                ))
+            })?;
+            if target.is_empty() {
+                return Err(label_error("destination", &target));
+            }
+            Relabel::Replace {
+                target,
+                template: Template::new(&template),
+                source,
+                regex,
+            }
+        } else {
+            let separator = next();
+            let sources: Vec<String> = texts.collect();
+            if let Some(empty) = sources.iter().find(|s| s.is_empty()) {
+                return Err(label_error("source", empty));
+            }
+            if target.is_empty() {
+                return Err(label_error("destination", &target));
+            }
+            Relabel::Join {
+                target,
+                separator,
+                sources,
+            }
+        };
+        Ok(Node::Relabel {
+            relabel,
+            child: Box::new(self.arg(call, 0, cx)?),
+        })
+    }
+
+    fn histogram(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
+        let span_of = |i: usize| -> Span {
+            call.args.get(i).map_or(call.span, |a| a.unparen().span())
+        };
+        let (wanted, vector) = if call.func.name == "histogram_quantile" {
+            let phi = self.arg(call, 0, cx)?;
+            let span = span_of(0);
+            (HistogramWanted::Quantile { phi, span }, 1)
+        } else {
+            let (lower, upper) = (self.arg(call, 0, cx)?, self.arg(call, 1, cx)?);
+            (HistogramWanted::Fraction { lower, upper }, 2)
+        };
+        Ok(Node::Histogram(Box::new(HistogramCall {
+            wanted,
+            child: self.arg(call, vector, cx)?,
+            child_span: span_of(vector),
+        })))
+    }
+}
+
+fn map(map: Map, child: Node) -> Node {
+    Node::Map {
+        map,
+        child: Box::new(child),
+    }
+}
+
+fn argument(call: &Call, i: usize) -> Result<&Expr, QueryError> {
+    call.args.get(i).ok_or_else(|| {
+        QueryError::Internal(format!("{} without argument {i}", call.func.name))
+    })
+}
+
+/// The values of arguments that are texts.
+fn texts(args: &[Expr]) -> Result<Vec<String>, QueryError> {
+    args.iter()
+        .map(|arg| match arg.unparen() {
+            Expr::String(text) => Ok(text.value.clone()),
+            _ => Err(QueryError::Internal("a text that is none".to_owned())),
+        })
+        .collect()
+}
+
+/// The labels of `absent`'s result: those a direct selector fixes by exactly one `=` matcher.
+fn absent_labels(arg: Option<&Expr>) -> Labels {
+    let matchers: &[Matcher] = match arg.map(Expr::unparen) {
+        Some(Expr::Selector(selector)) => &selector.matchers,
+        Some(Expr::Range(range)) => &range.selector.matchers,
+        _ => &[],
+    };
+    let mut builder = ferula_model::Builder::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for matcher in matchers {
+        if matcher.name() == ferula_model::METRIC_NAME {
+            continue;
+        }
+        if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
+            seen.push(matcher.name());
+            builder.set(matcher.name(), matcher.value());
+        } else {
+            builder.remove(matcher.name());
+        }
+    }
+    builder.build()
+}
