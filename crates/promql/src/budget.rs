@@ -149,8 +149,7 @@ pub(crate) fn histogram_weight(h: &Histogram) -> u64 {
             positive, negative, ..
         } => positive.len() + negative.len(),
     };
-    let words =
-        h.positive_spans.len() + h.negative_spans.len() + buckets + h.custom_values.len();
+    let words = h.positive_spans.len() + h.negative_spans.len() + buckets + h.custom_values.len();
     (168 + 8 * words as u64 + 8) / 16
 }
 
@@ -168,10 +167,7 @@ mod tests {
     fn samples_are_given_back() {
         let budget = budget(&ManualClock::at(0));
         let mut first = budget.charge(60).unwrap();
-        assert!(matches!(
-            budget.charge(41),
-            Err(QueryError::TooManySamples)
-        ));
+        assert!(matches!(budget.charge(41), Err(QueryError::TooManySamples)));
         first.set(10).unwrap();
         assert!(budget.charge(90).is_ok());
         drop(first);

@@ -84,7 +84,9 @@ impl Windows {
 
 /// Removes staleness markers: range windows do not see them.
 pub(crate) fn drop_stale(columns: &mut Columns) {
-    columns.histograms.retain(|point| !point.histogram.is_stale());
+    columns
+        .histograms
+        .retain(|point| !point.histogram.is_stale());
     if !columns.values.iter().any(|&v| is_stale(v)) {
         return;
     }
@@ -211,7 +213,9 @@ mod tests {
             width_ms: 10,
         };
         let mut seen = Vec::new();
-        windows.each(&[0, 10, 15, 20, 31], |step, lo, hi| seen.push((step, lo, hi)));
+        windows.each(&[0, 10, 15, 20, 31], |step, lo, hi| {
+            seen.push((step, lo, hi))
+        });
         assert_eq!(seen, [(0, 1, 2), (1, 2, 4), (2, 4, 4)]);
     }
 
@@ -223,7 +227,10 @@ mod tests {
         let present: Vec<_> = row.values.iter().map(|v| !is_stale(*v)).collect();
         assert_eq!(present, [true, false, true, true]);
         latest(&columns, Refs::new(grid(35, 10, 1), None, 0), 15, &mut row);
-        assert!(is_stale(row.values[0]), "a sample exactly as old as the lookback is not seen");
+        assert!(
+            is_stale(row.values[0]),
+            "a sample exactly as old as the lookback is not seen"
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use ferula_diag::Span;
 
 use super::grouping::Groups;
 use super::histogram::quantile_message;
-use super::row::{Key, Row};
+use super::row::Row;
 use super::{ABSENT, Exec, Frame, is_absent};
 use crate::budget::Charge;
 use crate::error::QueryError;
@@ -118,7 +118,11 @@ impl Cells {
         match self {
             Self::Sum(cells) => copy(&cells[at], out, |cell| cell.map_or(ABSENT, |s| s.value())),
             Self::Avg(cells) => copy(&cells[at], out, |cell| {
-                if cell.is_empty() { ABSENT } else { cell.value() }
+                if cell.is_empty() {
+                    ABSENT
+                } else {
+                    cell.value()
+                }
             }),
             Self::Number(cells) => out.copy_from_slice(&cells[at]),
             Self::Variance(cells) => copy(&cells[at], out, |cell| {
@@ -193,11 +197,11 @@ impl<'q> Exec<'q> {
 
         let mut frame = Frame::new(self.budget, grid.count)?;
         let mut row = Row::default();
-        for (group, (labels, drop_name)) in groups.heads.into_iter().enumerate() {
+        for (group, head) in groups.heads.into_iter().enumerate() {
             let start = group * grid.count;
             row.reset(grid.count);
             cells.finish(op, start..start + grid.count, &mut row.values);
-            frame.push(Key { labels, drop_name }, &row)?;
+            frame.push(head, &row)?;
         }
         Ok(frame)
     }

@@ -148,7 +148,11 @@ impl<'q> Operation<'_, 'q> {
             (&groups.left, &groups.right)
         };
         let ones = ByGroup::new(one_groups, groups.count);
-        self.check(&ByGroup::new(many_groups, groups.count), &ones, groups.count)?;
+        self.check(
+            &ByGroup::new(many_groups, groups.count),
+            &ones,
+            groups.count,
+        )?;
 
         let mut row = Row::default();
         for (many, &group) in many_groups.iter().enumerate() {
@@ -168,11 +172,19 @@ impl<'q> Operation<'_, 'q> {
     }
 
     fn many(&self) -> &Frame<'q> {
-        if self.many_right { self.right } else { self.left }
+        if self.many_right {
+            self.right
+        } else {
+            self.left
+        }
     }
 
     fn one(&self) -> &Frame<'q> {
-        if self.many_right { self.left } else { self.right }
+        if self.many_right {
+            self.left
+        } else {
+            self.right
+        }
     }
 
     fn labels(&self, many: usize, one: usize) -> Labels {
@@ -215,15 +227,14 @@ impl<'q> Operation<'_, 'q> {
         seen.clear();
         seen.resize(one.steps(), NONE);
         for &row in rows {
-            for step in 0..one.steps() {
+            for (step, other) in seen.iter_mut().enumerate() {
                 if !self.busy[step] || !one.has(row, step) {
                     continue;
                 }
-                let other = seen[step];
-                if other == NONE {
-                    seen[step] = row;
+                if *other == NONE {
+                    *other = row;
                 } else {
-                    first.note(step, row, || self.duplicate(other, row));
+                    first.note(step, row, || self.duplicate(*other, row));
                 }
             }
         }
@@ -269,7 +280,11 @@ impl<'q> Operation<'_, 'q> {
                 }
                 let clash = (0..self.many().steps()).find(|&step| {
                     self.one().has(one, step)
-                        && same.iter().filter(|(_, m)| self.many().has(*m, step)).count() > 1
+                        && same
+                            .iter()
+                            .filter(|(_, m)| self.many().has(*m, step))
+                            .count()
+                            > 1
                 });
                 if let Some(step) = clash {
                     first.note(step, rank, || {
@@ -282,7 +297,11 @@ impl<'q> Operation<'_, 'q> {
 
     /// Computes the result of two series.
     fn compute(&self, many: usize, one: usize, row: &mut Row) -> Result<(), QueryError> {
-        let (l, r) = if self.many_right { (one, many) } else { (many, one) };
+        let (l, r) = if self.many_right {
+            (one, many)
+        } else {
+            (many, one)
+        };
         let (left, right) = (self.left.values(l), self.right.values(r));
         let (op, as_bool) = (self.link.op, self.link.return_bool);
         row.reset(left.len());

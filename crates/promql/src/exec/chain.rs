@@ -25,11 +25,7 @@ enum Left<'n, 'q> {
 
 impl<'q> Exec<'q> {
     /// Prepares a vector without computing it where it can wait.
-    pub(super) fn lazy<'n>(
-        &self,
-        node: &'n Node,
-        grid: Grid,
-    ) -> Result<Lazy<'n, 'q>, QueryError> {
+    pub(super) fn lazy<'n>(&self, node: &'n Node, grid: Grid) -> Result<Lazy<'n, 'q>, QueryError> {
         match node {
             Node::Map { map, child } => {
                 let mut lazy = self.lazy(child, grid)?;
@@ -44,11 +40,7 @@ impl<'q> Exec<'q> {
         }
     }
 
-    fn lazy_chain<'n>(
-        &self,
-        chain: &'n Chain,
-        grid: Grid,
-    ) -> Result<Lazy<'n, 'q>, QueryError> {
+    fn lazy_chain<'n>(&self, chain: &'n Chain, grid: Grid) -> Result<Lazy<'n, 'q>, QueryError> {
         let mut left = if chain.first.is_scalar() {
             Left::Scalar(self.scalar(&chain.first, grid)?)
         } else {
@@ -97,9 +89,7 @@ impl<'q> Exec<'q> {
         }
         match left {
             Left::Vector(lazy) => Ok(lazy),
-            Left::Scalar(_) => Err(QueryError::Internal(
-                "a vector that is a scalar".to_owned(),
-            )),
+            Left::Scalar(_) => Err(QueryError::Internal("a vector that is a scalar".to_owned())),
         }
     }
 
@@ -170,11 +160,7 @@ impl<'q> Lazy<'_, 'q> {
     }
 
     /// All series, once everything is done to them.
-    pub(super) fn into_frame(
-        self,
-        exec: &Exec<'q>,
-        grid: Grid,
-    ) -> Result<Frame<'q>, QueryError> {
+    pub(super) fn into_frame(self, exec: &Exec<'q>, grid: Grid) -> Result<Frame<'q>, QueryError> {
         match self.leaf {
             Leaf::Frame(frame) if self.maps.is_empty() => Ok(frame),
             Leaf::Node(node) if self.maps.is_empty() => exec.frame(node, grid),

@@ -44,7 +44,11 @@ impl<'b> Frame<'b> {
         if row.is_empty() {
             return Ok(());
         }
-        let histograms: u64 = row.histograms.iter().map(|(_, h)| histogram_weight(h)).sum();
+        let histograms: u64 = row
+            .histograms
+            .iter()
+            .map(|(_, h)| histogram_weight(h))
+            .sum();
         self.charge.grow(self.steps as u64 + histograms)?;
         self.values.extend_from_slice(&row.values);
         self.rows.push(RowHead {
@@ -60,10 +64,6 @@ impl<'b> Frame<'b> {
 
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// The floats of row `i`.
@@ -167,8 +167,10 @@ impl<'b> Frame<'b> {
 
     /// Puts the rows into the order of `order`, which names each at most once.
     pub(crate) fn reorder(&mut self, order: &[usize]) {
-        let mut heads: Vec<Option<RowHead>> =
-            std::mem::take(&mut self.rows).into_iter().map(Some).collect();
+        let mut heads: Vec<Option<RowHead>> = std::mem::take(&mut self.rows)
+            .into_iter()
+            .map(Some)
+            .collect();
         let mut values = Vec::with_capacity(order.len() * self.steps);
         for &i in order {
             values.extend_from_slice(&self.values[i * self.steps..][..self.steps]);
@@ -233,10 +235,11 @@ impl<'b> Frame<'b> {
             self.values_mut(into)[step] = value;
         }
         let moved = std::mem::take(&mut self.rows[from].histograms);
+        let drop_name = self.rows[from].key.drop_name;
         let target = &mut self.rows[into];
         target.histograms.extend(moved);
         target.histograms.sort_by_key(|(step, _)| *step);
-        target.key.drop_name &= self.rows[from].key.drop_name;
+        target.key.drop_name &= drop_name;
         Ok(())
     }
 }

@@ -2,11 +2,11 @@
 
 use std::hash::BuildHasher;
 
-use ferula_model::{Labels, METRIC_NAME};
+use ferula_model::METRIC_NAME;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::row::{Meta, is_metadata};
+use super::row::{Key, Meta, is_metadata};
 use crate::plan::Grouping;
 
 /// Numbers byte strings in order of first sight.
@@ -63,7 +63,7 @@ pub(super) struct Groups<'g> {
     ordinals: Ordinals,
     key: Vec<u8>,
     /// The groups' labels, and whether a member's name is dropped.
-    pub(super) heads: Vec<(Labels, bool)>,
+    pub(super) heads: Vec<Key>,
 }
 
 impl<'g> Groups<'g> {
@@ -92,9 +92,12 @@ impl<'g> Groups<'g> {
             let labels = meta
                 .labels
                 .filter(|name| keeps(self.grouping, name) && !(nameless && is_metadata(name)));
-            self.heads.push((labels, false));
+            self.heads.push(Key {
+                labels,
+                drop_name: false,
+            });
         }
-        self.heads[number].1 |= meta.drop_name && self.delayed_names;
+        self.heads[number].drop_name |= meta.drop_name && self.delayed_names;
         number
     }
 
@@ -150,6 +153,7 @@ impl ByGroup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferula_model::Labels;
 
     #[test]
     fn groups_by_and_without() {
@@ -162,7 +166,7 @@ mod tests {
             for (name, a, b) in [("m", "1", "2"), ("n", "1", "2"), ("m", "12", "")] {
                 let labels = Labels::from_pairs([(METRIC_NAME, name), ("a", a), ("b", b)]);
                 let number = groups.of(Meta::named(&labels));
-                let group = groups.heads[number].0.to_string();
+                let group = groups.heads[number].labels.to_string();
                 let i = match (name, a) {
                     ("m", "1") => 0,
                     ("n", _) => 1,

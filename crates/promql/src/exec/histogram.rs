@@ -155,5 +155,8 @@ fn gather(histogram: &Classic, frame: &Frame<'_>, step: usize, buckets: &mut Vec
 
 /// Text of a quantile that is none.
 pub(super) fn quantile_message(phi: f64) -> String {
-    format!("quantile value should be between 0 and 1, got {}", general(phi))
+    format!(
+        "quantile value should be between 0 and 1, got {}",
+        general(phi)
+    )
 }

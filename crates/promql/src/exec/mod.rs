@@ -109,12 +109,7 @@ impl<'q> Exec<'q> {
     }
 
     /// Evaluates `child` at the first step and repeats that at every other.
-    fn invariant(
-        &self,
-        child: &Node,
-        grid: Grid,
-        sink: &mut Sink<'_>,
-    ) -> Result<(), QueryError> {
+    fn invariant(&self, child: &Node, grid: Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
         let _room = self.budget.charge(grid.count as u64)?;
         let mut wide = Row::default();
         self.stream(child, grid.first_step(), &mut |meta, row| {

@@ -24,12 +24,13 @@ struct Distinct {
 
 impl Distinct {
     fn check(&mut self, labels: &Labels, row: &Row) -> Result<(), QueryError> {
-        match &mut self.seen {
-            Some(seen) if !row.is_empty() && !seen.insert(without_metadata(labels)) => {
-                Err(QueryError::same_labelset())
-            }
-            _ => Ok(()),
+        if let Some(seen) = &mut self.seen
+            && !row.is_empty()
+            && !seen.insert(without_metadata(labels))
+        {
+            return Err(QueryError::same_labelset());
         }
+        Ok(())
     }
 }
 
@@ -126,7 +127,9 @@ impl<'q> Exec<'q> {
     /// Counts what all windows look at.
     fn count_windows(&self, columns: &Columns, windows: Windows) {
         let mut looked_at = 0;
-        windows.each(&columns.timestamps, |_, lo, hi| looked_at += (hi - lo) as u64);
+        windows.each(&columns.timestamps, |_, lo, hi| {
+            looked_at += (hi - lo) as u64
+        });
         let (mut lo, mut hi) = (0, 0);
         for step in 0..windows.refs.count() {
             if columns.histograms.is_empty() {
@@ -356,11 +359,15 @@ impl Work<'_> {
             }
             RangeFunc::First | RangeFunc::Last => {}
             RangeFunc::TimeOfFirst => {
-                let t = floats.first().map_or(first.timestamp, |&t| t.min(first.timestamp));
+                let t = floats
+                    .first()
+                    .map_or(first.timestamp, |&t| t.min(first.timestamp));
                 *value = seconds(t);
             }
             RangeFunc::TimeOfLast => {
-                let t = floats.last().map_or(last.timestamp, |&t| t.max(last.timestamp));
+                let t = floats
+                    .last()
+                    .map_or(last.timestamp, |&t| t.max(last.timestamp));
                 *value = seconds(t);
             }
             RangeFunc::Sum | RangeFunc::Avg if floats.is_empty() => return Err(unsupported()),
@@ -375,7 +382,11 @@ impl Work<'_> {
             }
             RangeFunc::Irate | RangeFunc::Idelta => {
                 // The newest two samples, whatever their kind.
-                let newer = floats.iter().rev().take_while(|&&t| t > last.timestamp).count();
+                let newer = floats
+                    .iter()
+                    .rev()
+                    .take_while(|&&t| t > last.timestamp)
+                    .count();
                 match newer {
                     0 if histograms.len() > 1
                         && floats

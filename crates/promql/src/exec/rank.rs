@@ -22,13 +22,17 @@ const COUNT_START: f64 = -9_223_372_036_854_775_808.0;
 /// 2^64, where the hashes of label sets end.
 const HASH_END: f64 = 18_446_744_073_709_551_616.0;
 
+/// An operand and its groups.
+struct Grouped<'q> {
+    frame: Frame<'q>,
+    /// The frame's rows by group.
+    rows: ByGroup,
+    heads: Vec<Key>,
+}
+
 impl<'q> Exec<'q> {
     /// The operand of an aggregation that needs all its series, with the group of each.
-    fn grouped(
-        &self,
-        aggregate: &Aggregate,
-        grid: Grid,
-    ) -> Result<(Frame<'q>, Vec<usize>, Vec<(ferula_model::Labels, bool)>), QueryError> {
+    fn grouped(&self, aggregate: &Aggregate, grid: Grid) -> Result<Grouped<'q>, QueryError> {
         let frame = self.collect(grid, &mut |sink| {
             self.stream(&aggregate.child, grid, &mut |meta, row| {
                 match aggregate.op {
@@ -39,14 +43,20 @@ impl<'q> Exec<'q> {
             })
         })?;
         let mut groups = Groups::new(&aggregate.grouping, self.delayed_names);
-        let numbers = (0..frame.len()).map(|i| groups.of(frame.meta(i))).collect();
-        Ok((frame, numbers, groups.heads))
+        let numbers: Vec<usize> = (0..frame.len()).map(|i| groups.of(frame.meta(i))).collect();
+        Ok(Grouped {
+            frame,
+            rows: ByGroup::new(&numbers, groups.len()),
+            heads: groups.heads,
+        })
     }
 
     fn number_param(&self, aggregate: &Aggregate, grid: Grid) -> Result<Column, QueryError> {
         match &aggregate.param {
             Param::Scalar(node) => self.scalar(node, grid),
-            _ => Err(QueryError::Internal("an aggregation without its number".to_owned())),
+            _ => Err(QueryError::Internal(
+                "an aggregation without its number".to_owned(),
+            )),
         }
     }
 
@@ -60,23 +70,22 @@ impl<'q> Exec<'q> {
         for &phi in phi.distinct() {
             note_quantile(self, phi, aggregate.param_span);
         }
-        let (frame, numbers, heads) = self.grouped(aggregate, grid)?;
-        let by_group = ByGroup::new(&numbers, heads.len());
+        let Grouped { frame, rows, heads } = self.grouped(aggregate, grid)?;
         let mut out = Frame::new(self.budget, grid.count)?;
         let mut row = Row::default();
         let mut values = Vec::new();
-        for (group, (labels, drop_name)) in heads.into_iter().enumerate() {
+        for (group, head) in heads.into_iter().enumerate() {
             self.check()?;
             row.reset(grid.count);
             for (step, out) in row.values.iter_mut().enumerate() {
                 values.clear();
-                let of_step = by_group.of(group).iter().map(|&i| frame.values(i)[step]);
+                let of_step = rows.of(group).iter().map(|&i| frame.values(i)[step]);
                 values.extend(of_step.filter(|&v| !is_absent(v)));
                 if !values.is_empty() {
                     *out = quantile(phi.get(step), &mut values);
                 }
             }
-            out.push(Key { labels, drop_name }, &row)?;
+            out.push(head, &row)?;
         }
         Ok(out)
     }
@@ -90,8 +99,11 @@ impl<'q> Exec<'q> {
         if !wants_any(&param)? {
             return Frame::new(self.budget, grid.count);
         }
-        let (mut frame, numbers, heads) = self.grouped(aggregate, grid)?;
-        let by_group = ByGroup::new(&numbers, heads.len());
+        let Grouped {
+            mut frame,
+            rows: by_group,
+            heads,
+        } = self.grouped(aggregate, grid)?;
         let mut order = Vec::with_capacity(frame.len());
         let mut candidates = Vec::new();
         for group in 0..heads.len() {
@@ -168,12 +180,16 @@ impl<'q> Exec<'q> {
                 self.notes.warn(message, aggregate.param_span);
             }
         }
-        let (mut frame, _, _) = self.grouped(aggregate, grid)?;
+        let mut frame = self.grouped(aggregate, grid)?.frame;
         for i in 0..frame.len() {
             let offset = frame.labels(i).hash64() as f64 / HASH_END;
             frame.retain_steps(i, |step| {
                 let r = ratio.get(step);
-                if r >= 0.0 { offset < r } else { offset >= 1.0 + r }
+                if r >= 0.0 {
+                    offset < r
+                } else {
+                    offset >= 1.0 + r
+                }
             });
         }
         Ok(frame)
@@ -186,7 +202,9 @@ impl<'q> Exec<'q> {
         grid: Grid,
     ) -> Result<Frame<'q>, QueryError> {
         let Param::Label(label) = &aggregate.param else {
-            return Err(QueryError::Internal("count_values without a label".to_owned()));
+            return Err(QueryError::Internal(
+                "count_values without a label".to_owned(),
+            ));
         };
         if label.is_empty() {
             return Err(QueryError::execution("invalid label name \"\""));
@@ -231,11 +249,11 @@ impl<'q> Exec<'q> {
         })?;
         let mut out = Frame::new(self.budget, grid.count)?;
         let mut row = Row::default();
-        for (group, (labels, drop_name)) in groups.heads.into_iter().enumerate() {
+        for (group, head) in groups.heads.into_iter().enumerate() {
             row.reset(grid.count);
             row.values
                 .copy_from_slice(&counts[group * grid.count..][..grid.count]);
-            out.push(Key { labels, drop_name }, &row)?;
+            out.push(head, &row)?;
         }
         Ok(out)
     }
@@ -252,11 +270,15 @@ fn wants_any(param: &Column) -> Result<bool, QueryError> {
     }
     if let Some(&k) = values.iter().find(|&&k| k <= COUNT_START) {
         let k = general(k);
-        return Err(QueryError::execution(format!("Scalar value {k} underflows int64")));
+        return Err(QueryError::execution(format!(
+            "Scalar value {k} underflows int64"
+        )));
     }
     if let Some(&k) = values.iter().find(|&&k| k >= COUNT_END) {
         let k = general(k);
-        return Err(QueryError::execution(format!("Scalar value {k} overflows int64")));
+        return Err(QueryError::execution(format!(
+            "Scalar value {k} overflows int64"
+        )));
     }
     Ok(true)
 }

@@ -43,9 +43,7 @@ impl Column {
 
     fn zip(self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         match (self, other) {
-            (Self::Same(a), Self::Steps(b)) => {
-                Self::Steps(b.iter().map(|&b| f(a, b)).collect())
-            }
+            (Self::Same(a), Self::Steps(b)) => Self::Steps(b.iter().map(|&b| f(a, b)).collect()),
             (a @ Self::Same(_), Self::Same(b)) => a.map(|a| f(a, *b)),
             (Self::Steps(mut a), b) => {
                 for (step, a) in a.iter_mut().enumerate() {
@@ -61,13 +59,34 @@ impl Column {
 macro_rules! with_arithmetic {
     ($op:expr, $f:ident => $body:expr, else $otherwise:expr) => {
         match $op {
-            $crate::syntax::ast::BinaryOp::Add => { let $f = |a: f64, b: f64| a + b; $body }
-            $crate::syntax::ast::BinaryOp::Sub => { let $f = |a: f64, b: f64| a - b; $body }
-            $crate::syntax::ast::BinaryOp::Mul => { let $f = |a: f64, b: f64| a * b; $body }
-            $crate::syntax::ast::BinaryOp::Div => { let $f = |a: f64, b: f64| a / b; $body }
-            $crate::syntax::ast::BinaryOp::Mod => { let $f = |a: f64, b: f64| a % b; $body }
-            $crate::syntax::ast::BinaryOp::Pow => { let $f = |a: f64, b: f64| a.powf(b); $body }
-            $crate::syntax::ast::BinaryOp::Atan2 => { let $f = |a: f64, b: f64| a.atan2(b); $body }
+            $crate::syntax::ast::BinaryOp::Add => {
+                let $f = |a: f64, b: f64| a + b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Sub => {
+                let $f = |a: f64, b: f64| a - b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Mul => {
+                let $f = |a: f64, b: f64| a * b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Div => {
+                let $f = |a: f64, b: f64| a / b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Mod => {
+                let $f = |a: f64, b: f64| a % b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Pow => {
+                let $f = |a: f64, b: f64| a.powf(b);
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Atan2 => {
+                let $f = |a: f64, b: f64| a.atan2(b);
+                $body
+            }
             _ => $otherwise,
         }
     };
@@ -77,12 +96,30 @@ macro_rules! with_arithmetic {
 macro_rules! with_comparison {
     ($op:expr, $f:ident => $body:expr, else $otherwise:expr) => {
         match $op {
-            $crate::syntax::ast::BinaryOp::Eq => { let $f = |a: f64, b: f64| a == b; $body }
-            $crate::syntax::ast::BinaryOp::Ne => { let $f = |a: f64, b: f64| a != b; $body }
-            $crate::syntax::ast::BinaryOp::Lt => { let $f = |a: f64, b: f64| a < b; $body }
-            $crate::syntax::ast::BinaryOp::Le => { let $f = |a: f64, b: f64| a <= b; $body }
-            $crate::syntax::ast::BinaryOp::Gt => { let $f = |a: f64, b: f64| a > b; $body }
-            $crate::syntax::ast::BinaryOp::Ge => { let $f = |a: f64, b: f64| a >= b; $body }
+            $crate::syntax::ast::BinaryOp::Eq => {
+                let $f = |a: f64, b: f64| a == b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Ne => {
+                let $f = |a: f64, b: f64| a != b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Lt => {
+                let $f = |a: f64, b: f64| a < b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Le => {
+                let $f = |a: f64, b: f64| a <= b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Gt => {
+                let $f = |a: f64, b: f64| a > b;
+                $body
+            }
+            $crate::syntax::ast::BinaryOp::Ge => {
+                let $f = |a: f64, b: f64| a >= b;
+                $body
+            }
             _ => $otherwise,
         }
     };
@@ -99,12 +136,12 @@ pub(super) fn truth(holds: bool) -> f64 {
 /// An operator between two scalars.
 pub(super) fn combine(op: BinaryOp, a: Column, b: &Column) -> Result<Column, QueryError> {
     let result = with_arithmetic!(op, f => a.zip(b, f), else
-        with_comparison!(op, f => a.zip(b, |a, b| truth(f(a, b))), else {
-            return Err(QueryError::execution(format!(
-                "operator {:?} not allowed for Scalar operations",
-                op.as_str()
-            )));
-        }));
+    with_comparison!(op, f => a.zip(b, |a, b| truth(f(a, b))), else {
+        return Err(QueryError::execution(format!(
+            "operator {:?} not allowed for Scalar operations",
+            op.as_str()
+        )));
+    }));
     Ok(result)
 }
 

@@ -22,17 +22,23 @@ impl<'q> Exec<'q> {
         match link.op {
             BinaryOp::And => {
                 let present = self.present(&right, &groups.right, groups.count)?;
-                retain(&mut left, &groups.left, |group, step| present.has(group, step));
+                retain(&mut left, &groups.left, |group, step| {
+                    present.has(group, step)
+                });
                 Ok(left)
             }
             BinaryOp::Unless => {
                 let present = self.present(&right, &groups.right, groups.count)?;
-                retain(&mut left, &groups.left, |group, step| !present.has(group, step));
+                retain(&mut left, &groups.left, |group, step| {
+                    !present.has(group, step)
+                });
                 Ok(left)
             }
             _ => {
                 let present = self.present(&left, &groups.left, groups.count)?;
-                retain(&mut right, &groups.right, |group, step| !present.has(group, step));
+                retain(&mut right, &groups.right, |group, step| {
+                    !present.has(group, step)
+                });
                 let mut row = Row::default();
                 for i in 0..right.len() {
                     right.copy_row(i, &mut row);

@@ -185,7 +185,13 @@ mod tests {
 
     #[test]
     fn falling_counts_are_raised() {
-        let mut h = buckets(&[(1.0, 4.0), (2.0, 3.0), (2.0, 0.5), (3.0, 4.0 - 1e-13), (INF, 4.0)]);
+        let mut h = buckets(&[
+            (1.0, 4.0),
+            (2.0, 3.0),
+            (2.0, 0.5),
+            (3.0, 4.0 - 1e-13),
+            (INF, 4.0),
+        ]);
         let (_, raised) = quantile(0.5, &mut h);
         let expected = Raised {
             first: 2.0,

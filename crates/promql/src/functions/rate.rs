@@ -139,13 +139,20 @@ mod tests {
         let timestamps: Vec<i64> = (0..values.len() as i64)
             .map(|i| (first + 15 * i) * 1000)
             .collect();
-        let grid = Grid::instant(end * 1000);
+        let grid = Grid::range(end * 1000, end * 1000, 0);
         let windows = Windows {
             refs: Refs::new(grid, None, 0),
             width_ms: width * 1000,
         };
         let mut out = [f64::NAN];
-        extrapolate(kind, &timestamps, values, windows, &mut Vec::new(), &mut out);
+        extrapolate(
+            kind,
+            &timestamps,
+            values,
+            windows,
+            &mut Vec::new(),
+            &mut out,
+        );
         out[0]
     }
 
@@ -162,7 +169,10 @@ mod tests {
         assert_eq!(check(Increase, 0, &b, 60, 60), 4.0);
         assert_eq!(check(Increase, 30, &z, 60, 60), 5.0);
         assert_eq!(check(Increase, 30, &z, 90, 120), 6.0);
-        assert!(check(Rate, 0, &a, 60, 15).is_nan(), "one sample is not enough");
+        assert!(
+            check(Rate, 0, &a, 60, 15).is_nan(),
+            "one sample is not enough"
+        );
     }
 
     #[test]

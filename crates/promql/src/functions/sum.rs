@@ -162,9 +162,12 @@ mod tests {
 
     #[test]
     fn means_do_not_overflow() {
-        let big = 9.988465674311579e307;
+        let big = 9.988_465_674_311_58e307;
         assert_eq!(Mean::over(&[big; 4]), big);
-        assert_eq!(Mean::over(&[f64::INFINITY, 0.0, f64::INFINITY]), f64::INFINITY);
+        assert_eq!(
+            Mean::over(&[f64::INFINITY, 0.0, f64::INFINITY]),
+            f64::INFINITY
+        );
         assert!(Mean::over(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
     }
 

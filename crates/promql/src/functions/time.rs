@@ -23,7 +23,11 @@ pub(crate) fn by_name(name: &str) -> Option<Calendar> {
         },
         "days_in_month" => |s| {
             let (year, month, _) = date(s);
-            let next = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+            let next = if month == 12 {
+                (year + 1, 1)
+            } else {
+                (year, month + 1)
+            };
             days_from_civil(next.0, next.1, 1) - days_from_civil(year, month, 1)
         },
         "hour" => |s| s.rem_euclid(DAY_SECONDS) / 3600,

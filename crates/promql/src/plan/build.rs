@@ -4,9 +4,7 @@ use ferula_model::Timestamp;
 use ferula_storage::Hints;
 
 use super::invariant::is_worth_marking;
-use super::{
-    Aggregate, Chain, Grid, Grouping, Link, Map, Node, Param, Plan, Selection,
-};
+use super::{Aggregate, Chain, Grid, Grouping, Link, Map, Node, Param, Plan, Selection};
 use crate::error::QueryError;
 use crate::syntax::ast::{self, AggregateOp, BinaryOp, Expr, ValueType};
 
@@ -146,7 +144,7 @@ impl Builder<'_> {
             Node::Number(value) => Node::Number(-value),
             child if child.is_scalar() => Node::ScalarNegate(Box::new(child)),
             child => Node::Map {
-                map: Map::Negate,
+                map: Box::new(Map::Negate),
                 child: Box::new(child),
             },
         })

@@ -205,7 +205,9 @@ impl Builder<'_> {
         let mut next = || texts.next().unwrap_or_default();
         let target = next();
         let label_error = |kind: &str, label: &str| {
-            QueryError::execution(format!("invalid {kind} label name in {function}(): {label}"))
+            QueryError::execution(format!(
+                "invalid {kind} label name in {function}(): {label}"
+            ))
         };
         let relabel = if function == "label_replace" {
             let (template, source, pattern) = (next(), next(), next());
@@ -245,9 +247,8 @@ impl Builder<'_> {
     }
 
     fn histogram(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
-        let span_of = |i: usize| -> Span {
-            call.args.get(i).map_or(call.span, |a| a.unparen().span())
-        };
+        let span_of =
+            |i: usize| -> Span { call.args.get(i).map_or(call.span, |a| a.unparen().span()) };
         let (wanted, vector) = if call.func.name == "histogram_quantile" {
             let phi = self.arg(call, 0, cx)?;
             let span = span_of(0);
@@ -266,15 +267,15 @@ impl Builder<'_> {
 
 fn map(map: Map, child: Node) -> Node {
     Node::Map {
-        map,
+        map: Box::new(map),
         child: Box::new(child),
     }
 }
 
 fn argument(call: &Call, i: usize) -> Result<&Expr, QueryError> {
-    call.args.get(i).ok_or_else(|| {
-        QueryError::Internal(format!("{} without argument {i}", call.func.name))
-    })
+    call.args
+        .get(i)
+        .ok_or_else(|| QueryError::Internal(format!("{} without argument {i}", call.func.name)))
 }
 
 /// The values of arguments that are texts.

@@ -14,16 +14,8 @@ pub(crate) struct Grid {
 }
 
 impl Grid {
-    /// A single step.
-    pub(crate) fn instant(time: Timestamp) -> Self {
-        Self {
-            start: time,
-            step: 0,
-            count: 1,
-        }
-    }
-
-    /// `start`, `start + step`, ... up to `end`; none if `end` comes first.
+    /// `start`, `start + step`, ... up to `end`; none if `end` comes first. A step of 0 makes
+    /// `start` the only one.
     pub(crate) fn range(start: Timestamp, end: Timestamp, step: i64) -> Self {
         let count = if end < start {
             0
@@ -40,7 +32,10 @@ impl Grid {
     /// `last` are the times it is looked at from.
     pub(crate) fn subquery(first: Timestamp, last: Timestamp, width: i64, step: i64) -> Self {
         let after = first.saturating_sub(width);
-        let start = after.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let start = after
+            .div_euclid(step)
+            .saturating_add(1)
+            .saturating_mul(step);
         Self::range(start, last, step)
     }
 
@@ -49,11 +44,6 @@ impl Grid {
     pub(crate) fn at(self, i: usize) -> Timestamp {
         self.start
             .saturating_add(self.step.saturating_mul(i as i64))
-    }
-
-    /// The time of the last step; the start if there is none.
-    pub(crate) fn last(self) -> Timestamp {
-        self.at(self.count.saturating_sub(1))
     }
 
     /// The first step alone.
@@ -71,7 +61,8 @@ mod tests {
 
     #[test]
     fn ends_need_not_be_aligned() {
-        assert_eq!(Grid::range(0, 59, 20).last(), 40);
+        assert_eq!(Grid::range(0, 59, 20).at(2), 40);
+        assert_eq!(Grid::range(0, 59, 20).count, 3);
         assert_eq!(Grid::range(0, 60, 20).count, 4);
         assert_eq!(Grid::range(1, 0, 20).count, 0);
         assert!(Grid::range(i64::MIN, i64::MAX, 1).count > 0);

@@ -34,7 +34,10 @@ pub(super) fn is_invariant(expr: &Expr) -> bool {
         }
         Expr::Call(call) => {
             let of_fixed_selector = call.func.name == "timestamp"
-                && matches!(call.args.first().map(Expr::unparen), Some(Expr::Selector(_)));
+                && matches!(
+                    call.args.first().map(Expr::unparen),
+                    Some(Expr::Selector(_))
+                );
             (of_fixed_selector || !TIME_DEPENDENT.contains(&call.func.name))
                 && call.args.iter().all(is_invariant)
         }

@@ -3,7 +3,7 @@
 use ferula_model::Timestamp;
 
 use super::build::{Builder, Context};
-use super::{Grid, Matrix, Node, Samples, Selection, Source};
+use super::{Grid, Matrix, Samples, Selection, Source};
 use crate::error::QueryError;
 use crate::syntax::ast::{At, Expr, Modifiers, RangeSelector, Selector, Subquery};
 
@@ -18,11 +18,7 @@ impl Builder<'_> {
     }
 
     /// Plans a range vector.
-    pub(super) fn matrix(
-        &mut self,
-        expr: &Expr,
-        cx: &Context<'_>,
-    ) -> Result<Matrix, QueryError> {
+    pub(super) fn matrix(&mut self, expr: &Expr, cx: &Context<'_>) -> Result<Matrix, QueryError> {
         match expr.unparen() {
             Expr::Range(range) => Ok(self.range(range, cx)),
             Expr::Subquery(subquery) => self.subquery(subquery, cx),

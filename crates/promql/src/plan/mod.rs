@@ -131,7 +131,7 @@ pub(crate) enum Node {
     /// A function of a range vector.
     RangeCall(Box<RangeCall>),
     /// A function of each sample.
-    Map { map: Map, child: Box<Self> },
+    Map { map: Box<Map>, child: Box<Self> },
     /// Operators from left to right.
     Chain(Box<Chain>),
     /// An aggregation.
