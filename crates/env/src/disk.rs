@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation, OFlags};
+use rustix::io::Errno;
 
 /// What a store needs of a file system. Calls block: use them from threads of one's own.
 pub trait Disk: Send + Sync + std::fmt::Debug {
@@ -203,8 +204,18 @@ impl DiskFile for SystemFile {
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
-        let done = rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len);
-        at(&self.path, done.map_err(Into::into))
+        match rustix::fs::fallocate(&self.file, FallocateFlags::empty(), 0, len) {
+            // A file system that reserves nothing: writing reserves.
+            Err(Errno::OPNOTSUPP) => {
+                let zeros = vec![0; 1 << 20];
+                for offset in (self.len()?..len).step_by(zeros.len()) {
+                    let piece = zeros.len().min((len - offset) as usize);
+                    self.write_at(&zeros[..piece], offset)?;
+                }
+                Ok(())
+            }
+            done => at(&self.path, done.map_err(Into::into)),
+        }
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

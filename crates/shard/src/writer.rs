@@ -1,0 +1,133 @@
+//! The thread that owns the log and writes the head.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferula_storage::{AppendError, Report};
+use ferula_tsdb::HeadWriter;
+use ferula_tsdb::log::frame::FrameBuf;
+use ferula_tsdb::log::{Log, LogError};
+use futures::channel::oneshot;
+
+use crate::queue::{Answer, Queue, Waiting, Work, unavailable};
+use crate::shard::{Ack, Shared};
+use crate::{Effect, Event};
+
+/// How often the log is synced with [`Ack::Memory`]: what is lost with the machine at most.
+const MEMORY_SYNC: Duration = Duration::from_millis(100);
+
+/// How much memory a frame keeps from one commit to the next.
+const FRAME_KEEP_BYTES: usize = 4 << 20;
+
+/// Everything the thread owns.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) head: HeadWriter,
+    pub(crate) log: Log,
+    pub(crate) ack: Ack,
+    pub(crate) frame: FrameBuf,
+}
+
+impl Writer {
+    /// Commits what comes until the queue is drained.
+    pub(crate) fn run(mut self) {
+        let patience = match self.ack {
+            Ack::Durable => None,
+            Ack::Memory => Some(MEMORY_SYNC),
+        };
+        let _answer_all = AnswerAll(self.queue.clone());
+        let mut synced = self.shared.clock.monotonic();
+        loop {
+            match self.queue.next(patience) {
+                Work::Commit(batches) => self.commit(batches),
+                Work::Nothing => {}
+                Work::Stop => break,
+            }
+            let now = self.shared.clock.monotonic();
+            if self.ack == Ack::Memory && now.saturating_sub(synced) >= MEMORY_SYNC {
+                self.sync();
+                synced = now;
+            }
+        }
+        self.sync();
+        self.shared.happened(Event::Drained);
+    }
+
+    fn commit(&mut self, batches: Vec<Waiting>) {
+        let bytes = batches.iter().map(Waiting::bytes).sum();
+        let mut staged: Vec<(oneshot::Sender<Answer>, Report)> = Vec::new();
+        for Waiting { batch, answer, .. } in batches {
+            match self.head.stage(&batch) {
+                Ok(report) => staged.push((answer, report)),
+                Err(error) => reply(answer, Err(error)),
+            }
+        }
+        match self.store() {
+            Ok(()) => {
+                self.head.apply();
+                for (answer, report) in staged {
+                    self.shared.verdicts.note(&report);
+                    reply(answer, Ok(report));
+                }
+            }
+            Err(error) => {
+                self.head.discard();
+                let refusal = self.refusal(error);
+                for (answer, _) in staged {
+                    reply(answer, Err(refusal.clone()));
+                }
+            }
+        }
+        self.queue.release(bytes);
+    }
+
+    /// Makes what is staged durable.
+    fn store(&mut self) -> Result<(), LogError> {
+        if self.head.is_empty() {
+            return Ok(());
+        }
+        self.frame.clear(FRAME_KEEP_BYTES);
+        self.head.encode(self.frame.body());
+        self.log.commit(&mut self.frame)?;
+        Ok(())
+    }
+
+    fn sync(&mut self) {
+        if let Err(error) = self.log.sync() {
+            self.refusal(error);
+        }
+    }
+
+    /// What to answer after a failure; one that leaves the log's state unknown stalls the
+    /// shard.
+    fn refusal(&mut self, error: LogError) -> AppendError {
+        let why = error.to_string();
+        match error {
+            LogError::TooLarge { .. } => AppendError::Overloaded { why },
+            LogError::DiskFull(_) => unavailable(&why),
+            _ => {
+                tracing::error!(shard = self.shared.number, error = %why, "the shard takes no more samples");
+                let effects = self.shared.happened(Event::LogBroken { why: why.clone() });
+                if effects.contains(&Effect::RefuseAppends) {
+                    self.queue.shut(&why);
+                }
+                unavailable(&why)
+            }
+        }
+    }
+}
+
+fn reply(answer: oneshot::Sender<Answer>, result: Answer) {
+    // Who no longer waits needs no answer.
+    let _ = answer.send(result);
+}
+
+/// Whatever ends the thread, nobody waits for it in vain.
+struct AnswerAll(Arc<Queue>);
+
+impl Drop for AnswerAll {
+    fn drop(&mut self) {
+        self.0.shut("the shard's writer has stopped");
+    }
+}

@@ -1,0 +1,120 @@
+//! What the shard's tests share.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ferula_coord::LocalCoord;
+use ferula_env::{Disk, SystemClock, SystemDisk};
+use ferula_model::{Labels, Matcher, Range, TenantId};
+use ferula_shard::{Ack, Shard, ShardError, ShardParts, ShardSettings};
+use ferula_storage::{
+    Append, AppendError, Batch, Columns, Hints, LabelQuery, Origin, Report, SampleEntry, Select,
+    SelectRequest, SeriesKey, SeriesRef,
+};
+use ferula_tsdb::log::Progress;
+use futures::executor::block_on;
+
+/// Small segments, so that tests see several.
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 10;
+
+pub(crate) fn settings(dir: &Path) -> ShardSettings {
+    ShardSettings {
+        dir: dir.into(),
+        number: 0,
+        ack: Ack::Durable,
+        head_bytes_max: 1 << 30,
+        queue_bytes_max: 1 << 24,
+        segment_bytes: SEGMENT_BYTES,
+    }
+}
+
+pub(crate) fn try_open_on(
+    disk: Arc<dyn Disk>,
+    settings: ShardSettings,
+) -> Result<Shard, ShardError> {
+    let coord = Arc::new(LocalCoord::open(disk.clone(), &settings.dir)?);
+    let parts = ShardParts {
+        clock: SystemClock::shared(),
+        disk,
+        coord,
+    };
+    Shard::open(settings, parts, &Progress::default())
+}
+
+pub(crate) fn open(dir: &Path) -> Shard {
+    try_open_on(SystemDisk::shared(), settings(dir)).unwrap()
+}
+
+pub(crate) fn labels(name: &str, i: usize) -> Labels {
+    Labels::from_pairs([("__name__", name), ("i", &i.to_string())])
+}
+
+/// A batch of one sample per series.
+pub(crate) fn batch(keys: impl IntoIterator<Item = SeriesKey>, t: i64, v: f64) -> Batch {
+    let mut batch = Batch::new(TenantId::anonymous(), Origin::Push);
+    for (i, key) in keys.into_iter().enumerate() {
+        batch.series.push(key);
+        batch.samples.push(SampleEntry {
+            series: i as u32,
+            timestamp: t,
+            value: v,
+        });
+    }
+    batch
+}
+
+pub(crate) fn by_labels(labels: Labels) -> [SeriesKey; 1] {
+    [SeriesKey::Labels(labels)]
+}
+
+pub(crate) fn by_refs(refs: &[Option<SeriesRef>]) -> Vec<SeriesKey> {
+    refs.iter().map(|r| SeriesKey::Ref(r.unwrap())).collect()
+}
+
+pub(crate) fn append(shard: &Shard, batch: Batch) -> Result<Report, AppendError> {
+    block_on(shard.append(batch))
+}
+
+/// Everything that is stored: labels, and samples as (timestamp, bits).
+pub(crate) fn dump(shard: &Shard) -> Vec<(Labels, Vec<(i64, u64)>)> {
+    select(shard, vec![], Range::ALL)
+}
+
+pub(crate) fn select(
+    shard: &Shard,
+    matchers: Vec<Matcher>,
+    range: Range,
+) -> Vec<(Labels, Vec<(i64, u64)>)> {
+    let hints = Hints::default();
+    let tenant = TenantId::anonymous();
+    let selected = block_on(shard.select(SelectRequest {
+        tenant,
+        matchers,
+        range,
+        hints,
+    }))
+    .unwrap();
+    let mut columns = Columns::default();
+    let mut out = Vec::new();
+    for series in selected.series {
+        columns.clear();
+        series.source.decode(range, &mut columns).unwrap();
+        let values = columns.values.iter().map(|v| v.to_bits());
+        out.push((
+            series.labels,
+            columns.timestamps.iter().copied().zip(values).collect(),
+        ));
+    }
+    out
+}
+
+pub(crate) fn all() -> LabelQuery {
+    LabelQuery {
+        tenant: TenantId::anonymous(),
+        matchers: vec![],
+        range: Range::ALL,
+        limit: 0,
+    }
+}

@@ -1,0 +1,141 @@
+//! The head: a shard's newest samples, in memory.
+//!
+//! One writer, many readers. Labels and samples have a lock each, always taken in this order:
+//! series are created under the first, a commit becomes visible under the second, all at once.
+//! Readers hold them only to look labels up and to take references to chunks.
+
+mod judge;
+mod postings;
+mod read;
+mod replay;
+mod select;
+mod series;
+pub(crate) mod stage;
+mod stats;
+mod symbols;
+
+pub(crate) mod index;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ferula_model::Timestamp;
+use parking_lot::RwLock;
+
+use index::Index;
+use series::{Growth, Series};
+
+pub use judge::{Verdict, judge, min_valid};
+pub use replay::ReplayedRecords;
+pub use stage::HeadWriter;
+pub use stats::{Cardinality, HeadStats};
+
+/// Series are kept in pages that never move: 4,096 × 64 B.
+const PAGE_SERIES: usize = 4_096;
+
+/// The setting that bounds a head's memory, as error messages name it.
+const BYTES_MAX_SETTING: &str = "--storage.head-bytes-max";
+
+/// How a head is to be.
+#[derive(Clone, Debug)]
+pub struct HeadSettings {
+    /// Beyond this many bytes, appends are refused.
+    pub bytes_max: u64,
+    /// Seeds the hash tables; nobody who sends labels may know it.
+    pub hash_seed: u64,
+}
+
+/// A shard's newest samples. Readers share it; [`HeadWriter`] is the one that changes it.
+#[derive(Debug)]
+pub struct Head {
+    settings: HeadSettings,
+    index: RwLock<Index>,
+    data: RwLock<Data>,
+    /// Bytes held, as of the last commit.
+    bytes: AtomicU64,
+}
+
+/// The samples: what a commit changes.
+#[derive(Debug, Default)]
+pub(crate) struct Data {
+    pages: Vec<Vec<Series>>,
+    /// Series from here on are not published.
+    len: u32,
+    bytes: u64,
+    chunks: u64,
+    samples: u64,
+    /// Oldest and newest timestamp, if there is a sample.
+    span: Option<(Timestamp, Timestamp)>,
+}
+
+impl Head {
+    /// An empty head, and the only writer it will have.
+    pub fn new(settings: HeadSettings) -> (Arc<Self>, HeadWriter) {
+        let head = Arc::new(Self {
+            index: RwLock::new(Index::new(settings.hash_seed)),
+            data: RwLock::default(),
+            bytes: AtomicU64::new(0),
+            settings,
+        });
+        (head.clone(), HeadWriter::new(head))
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes_used(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that may be held.
+    pub fn bytes_max(&self) -> u64 {
+        self.settings.bytes_max
+    }
+}
+
+impl Data {
+    #[inline]
+    pub(crate) fn series(&self, sid: u32) -> Option<&Series> {
+        (sid < self.len)
+            .then(|| &self.pages[sid as usize / PAGE_SERIES][sid as usize % PAGE_SERIES])
+    }
+
+    #[inline]
+    fn series_mut(&mut self, sid: u32) -> &mut Series {
+        &mut self.pages[sid as usize / PAGE_SERIES][sid as usize % PAGE_SERIES]
+    }
+
+    /// Publishes all series up to `len`.
+    fn extend_to(&mut self, len: u32) {
+        while self.len < len {
+            if self.pages.last().is_none_or(|p| p.len() == PAGE_SERIES) {
+                // The first page grows, so that a small head stays small.
+                let capacity = if self.pages.is_empty() {
+                    0
+                } else {
+                    PAGE_SERIES
+                };
+                self.pages.push(Vec::with_capacity(capacity));
+            }
+            let page = self.pages.len() - 1;
+            self.pages[page].push(Series::new());
+            self.bytes += size_of::<Series>() as u64;
+            self.len += 1;
+        }
+    }
+
+    fn note(&mut self, growth: Growth) {
+        self.bytes = self.bytes.wrapping_add(growth.bytes);
+        self.chunks += growth.chunks;
+        self.samples += 1;
+    }
+
+    fn widen(&mut self, oldest: Timestamp, newest: Timestamp) {
+        self.span = Some(match self.span {
+            Some((min, max)) => (min.min(oldest), max.max(newest)),
+            None => (oldest, newest),
+        });
+    }
+
+    fn newest(&self) -> Option<Timestamp> {
+        self.span.map(|(_, newest)| newest)
+    }
+}

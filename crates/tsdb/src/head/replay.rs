@@ -1,0 +1,229 @@
+//! Rebuilding the head from the records of the log.
+
+use std::sync::atomic::Ordering;
+
+use ferula_model::{Labels, TenantId};
+
+use super::index::SERIES_MAX;
+use super::{Data, HeadWriter};
+use crate::Damaged;
+use crate::bytes::Reader;
+use crate::log::record::{self, Dictionary, Record, RowColumns};
+
+/// How many numbers a damaged log may skip at once: a bound on what is set aside for them.
+const LOST_MAX: u32 = 1 << 24;
+
+/// Tenants whose records may be lost.
+const LOST_TENANTS_MAX: u32 = 1 << 16;
+
+/// What replaying found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplayedRecords {
+    /// Samples restored.
+    pub samples: u64,
+    /// Samples left out because their series' definition is lost.
+    pub unknown_series: u64,
+    /// Samples left out because their series has newer ones: the log holds them twice.
+    pub out_of_order: u64,
+    /// Records left out because they cannot be understood.
+    pub bad_records: u64,
+    /// What is wrong with the last of them.
+    pub last_error: Option<Damaged>,
+}
+
+/// Memory reused from record to record.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    columns: RowColumns,
+    histogram: Vec<u8>,
+}
+
+impl HeadWriter {
+    /// Applies one frame's body. What cannot be understood is counted and left out, never
+    /// guessed.
+    pub fn replay(&mut self, body: &[u8], found: &mut ReplayedRecords) {
+        let mut scratch = std::mem::take(&mut self.replay_scratch);
+        let mut r = Reader::new(body);
+        while !r.is_empty() {
+            let record = match record::take(&mut r) {
+                Ok(record) => record,
+                // Where the next one starts is not known.
+                Err(damaged) => {
+                    note_bad(found, damaged);
+                    break;
+                }
+            };
+            if let Err(damaged) = self.replay_record(record, &mut scratch, found) {
+                note_bad(found, damaged);
+            }
+        }
+        self.replay_scratch = scratch;
+    }
+
+    /// To be called after the last frame: makes the accounts right.
+    pub fn replayed(&mut self) {
+        let index = self.head.index.read();
+        self.logged = Dictionary::of(&index);
+        let series = index.len();
+        let mut data = self.head.data.write();
+        data.extend_to(series);
+        let bytes = data.bytes + index.bytes() + u64::from(series) * 4;
+        self.head.bytes.store(bytes, Ordering::Relaxed);
+        self.replay_scratch = Scratch::default();
+    }
+
+    fn replay_record(
+        &mut self,
+        record: Record<'_>,
+        scratch: &mut Scratch,
+        found: &mut ReplayedRecords,
+    ) -> Result<(), Damaged> {
+        let mut payload = record.payload;
+        match record.kind {
+            record::TENANT => self.replay_tenant(record.tenant, &mut payload),
+            record::SYMBOLS => self.replay_symbols(&mut payload),
+            record::SERIES => self.replay_series(record.tenant, &mut payload),
+            record::LOOSE_ROWS => {
+                record::take_floats(&mut payload, &mut scratch.columns)?;
+                self.replay_rows(scratch, false, found);
+                Ok(())
+            }
+            record::LOOSE_HISTOGRAMS => {
+                record::take_histograms(&mut payload, &mut scratch.columns)?;
+                self.replay_rows(scratch, true, found);
+                Ok(())
+            }
+            _ => Err(Damaged("a record of an unknown kind")),
+        }
+    }
+
+    fn replay_tenant(&mut self, number: u32, payload: &mut Reader<'_>) -> Result<(), Damaged> {
+        let mut index = self.head.index.write();
+        let name = payload.slice(payload.left())?;
+        let name = std::str::from_utf8(name)
+            .ok()
+            .and_then(|n| TenantId::new(n).ok());
+        let name = name.ok_or(Damaged("a tenant's name is none"))?;
+        let len = index.tenants().len() as u32;
+        if number < len || number - len > LOST_TENANTS_MAX || index.tenant_number(&name).is_some() {
+            return Err(Damaged("a tenant is defined out of order"));
+        }
+        index.lose_tenants_until(number);
+        index.intern_tenant(&name);
+        Ok(())
+    }
+
+    fn replay_symbols(&mut self, payload: &mut Reader<'_>) -> Result<(), Damaged> {
+        let mut index = self.head.index.write();
+        let first = payload.uv32()?;
+        let len = index.symbols.len();
+        if first < len || first - len > LOST_MAX {
+            return Err(Damaged("symbols are defined out of order"));
+        }
+        index.symbols.lose_until(first);
+        while !payload.is_empty() {
+            let text = payload.str()?;
+            index.symbols.push_logged(text);
+        }
+        Ok(())
+    }
+
+    fn replay_series(&mut self, tenant: u32, payload: &mut Reader<'_>) -> Result<(), Damaged> {
+        let head = self.head.clone();
+        let mut index = head.index.write();
+        let first = payload.uv32()?;
+        let len = index.len();
+        if first < len || first - len > LOST_MAX {
+            return Err(Damaged("series are defined out of order"));
+        }
+        if !index.is_known_tenant(tenant) {
+            return Err(Damaged("series of an unknown tenant"));
+        }
+        index.lose_until(first);
+        let mut result = Ok(());
+        let mut set = Vec::new();
+        while !payload.is_empty() {
+            if index.len() >= SERIES_MAX - 1 {
+                return Err(Damaged("more series than can be numbered"));
+            }
+            let labels = payload.uv()?;
+            if labels > payload.left() as u64 / 2 {
+                return Err(Damaged("too short"));
+            }
+            set.clear();
+            for _ in 0..labels {
+                set.push((payload.uv32()?, payload.uv32()?));
+            }
+            let known = set
+                .iter()
+                .all(|(n, v)| index.symbols.is_known(*n) && index.symbols.is_known(*v));
+            if !known {
+                result = Err(Damaged("a series of unknown symbols"));
+                let next = index.len() + 1;
+                index.lose_until(next);
+                continue;
+            }
+            let text = |id: u32| index.symbols.get(id);
+            let sorted = set.is_sorted_by(|a, b| text(a.0) < text(b.0));
+            let full = set.iter().all(|(_, value)| !text(*value).is_empty());
+            let labels = Labels::from_sorted(
+                set.iter()
+                    .map(|(n, v)| (text(*n), text(*v)))
+                    .filter(|_| sorted && full),
+            );
+            let hash = index.hash(tenant, &labels);
+            if !sorted || !full || index.find(tenant, hash, &labels).is_some() {
+                result = Err(Damaged("a series defined twice, or with impossible labels"));
+                let next = index.len() + 1;
+                index.lose_until(next);
+                continue;
+            }
+            index.create(tenant, hash, &labels);
+        }
+        result
+    }
+
+    fn replay_rows(
+        &mut self,
+        scratch: &mut Scratch,
+        histograms: bool,
+        found: &mut ReplayedRecords,
+    ) {
+        let head = self.head.clone();
+        let index = head.index.read();
+        let mut data = head.data.write();
+        let data: &mut Data = &mut data;
+        data.extend_to(index.len());
+        let columns = &scratch.columns;
+        let mut span: Option<(i64, i64)> = None;
+        for (i, (&sid, &timestamp)) in columns.sids.iter().zip(&columns.timestamps).enumerate() {
+            let known = u32::try_from(sid).ok().filter(|&sid| index.is_known(sid));
+            let Some(sid) = known else {
+                found.unknown_series += 1;
+                continue;
+            };
+            let series = data.series_mut(sid);
+            if series.newest().is_some_and(|newest| newest >= timestamp) {
+                found.out_of_order += 1;
+                continue;
+            }
+            let growth = if histograms {
+                series.push_histogram(timestamp, &columns.histograms[i], &mut scratch.histogram)
+            } else {
+                series.push_float(timestamp, columns.floats[i])
+            };
+            data.note(growth);
+            found.samples += 1;
+            let (oldest, newest) = span.unwrap_or((timestamp, timestamp));
+            span = Some((oldest.min(timestamp), newest.max(timestamp)));
+        }
+        if let Some((oldest, newest)) = span {
+            data.widen(oldest, newest);
+        }
+    }
+}
+
+fn note_bad(found: &mut ReplayedRecords, damaged: Damaged) {
+    found.bad_records += 1;
+    found.last_error = Some(damaged);
+}

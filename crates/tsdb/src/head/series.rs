@@ -1,0 +1,477 @@
+//! One series' samples: an open chunk, and finished ones behind it.
+
+use std::sync::Arc;
+
+use ferula_model::{Histogram, Range, Timestamp, Value};
+use ferula_storage::{Columns, HistogramPoint, SelectError, SeriesSource};
+
+use crate::Damaged;
+use crate::bytes::{Reader, put_zz};
+use crate::chunk::bits::BitTail;
+use crate::chunk::histogram;
+use crate::chunk::xor::{self, HEADER_BITS, XorTail};
+
+/// A chunk is finished at this many samples, as Prometheus's are.
+const CHUNK_SAMPLES_MAX: u8 = 120;
+
+/// A chunk of histograms is finished at this many bytes, if it has a few samples by then.
+const HISTOGRAM_CHUNK_BYTES: u32 = 1_024;
+const HISTOGRAM_CHUNK_SAMPLES_MIN: u8 = 10;
+
+/// What a heap allocation behind an `Arc` costs beside its content.
+const ARC_BYTES: u64 = 16;
+
+/// What the samples of a chunk are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No sample yet.
+    None,
+    /// Floats.
+    Float,
+    /// Native histograms.
+    Histogram,
+}
+
+/// A finished chunk, and through it all older ones. Never changed.
+#[derive(Debug)]
+pub(crate) struct Sealed {
+    min: Timestamp,
+    max: Timestamp,
+    kind: Kind,
+    /// Starts with the number of samples, a big-endian `u16`.
+    bytes: Box<[u8]>,
+    older: Option<Arc<Sealed>>,
+}
+
+impl Drop for Sealed {
+    /// One at a time: a chain of thousands dropped by recursion would overflow the stack.
+    fn drop(&mut self) {
+        let mut next = self.older.take();
+        while let Some(mut chunk) = next.and_then(Arc::into_inner) {
+            next = chunk.older.take();
+        }
+    }
+}
+
+/// What a series changed in the head's accounts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Growth {
+    pub(crate) bytes: u64,
+    pub(crate) chunks: u64,
+}
+
+/// A series as the head keeps it: one cache line.
+#[derive(Clone, Debug)]
+#[repr(align(64))]
+pub(crate) struct Series {
+    newest: Timestamp,
+    delta: i64,
+    value: u64,
+    /// The open chunk. Whoever reads holds a clone; while someone does, the writer copies.
+    open: Option<Arc<[u8]>>,
+    sealed: Option<Arc<Sealed>>,
+    histogram: Option<Arc<Histogram>>,
+    /// How many bits of `open` are taken.
+    bits: u32,
+    count: u8,
+    kind: Kind,
+    leading: u8,
+    trailing: u8,
+}
+
+impl Series {
+    pub(crate) fn new() -> Self {
+        let empty = XorTail::empty();
+        Self {
+            newest: 0,
+            delta: 0,
+            value: 0,
+            open: None,
+            sealed: None,
+            histogram: None,
+            bits: HEADER_BITS,
+            count: 0,
+            kind: Kind::None,
+            leading: empty.leading,
+            trailing: empty.trailing,
+        }
+    }
+
+    /// What the newest sample is.
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The newest sample's timestamp.
+    #[inline]
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        (self.kind != Kind::None).then_some(self.newest)
+    }
+
+    /// Adds a float that has been judged.
+    #[inline]
+    pub(crate) fn push_float(&mut self, timestamp: Timestamp, value: u64) -> Growth {
+        debug_assert!(self.newest().is_none_or(|newest| newest < timestamp));
+        let mut growth = Growth::default();
+        if self.kind != Kind::Float || self.count == CHUNK_SAMPLES_MAX {
+            self.seal(Kind::Float, &mut growth);
+        }
+        let mut tail = XorTail {
+            count: self.count,
+            timestamp: self.newest,
+            delta: self.delta,
+            value: self.value,
+            leading: self.leading,
+            trailing: self.trailing,
+        };
+        let (at, used) = ((self.bits >> 3) as usize, self.bits & 7);
+        let last = match &self.open {
+            Some(open) if used > 0 => open[at],
+            _ => 0,
+        };
+        let mut out = BitTail::after(last, used);
+        tail.push(&mut out, timestamp, value);
+        let (bytes, taken) = out.finish();
+        write_open(&mut self.open, at, bytes, &mut growth);
+        self.bits += taken - used;
+        self.newest = tail.timestamp;
+        self.delta = tail.delta;
+        self.value = tail.value;
+        (self.leading, self.trailing) = (tail.leading, tail.trailing);
+        self.count = tail.count;
+        growth
+    }
+
+    /// Adds a histogram that has been judged. `scratch` is only for its memory.
+    pub(crate) fn push_histogram(
+        &mut self,
+        timestamp: Timestamp,
+        value: &Arc<Histogram>,
+        scratch: &mut Vec<u8>,
+    ) -> Growth {
+        debug_assert!(self.newest().is_none_or(|newest| newest < timestamp));
+        let mut growth = Growth::default();
+        let full = self.count == CHUNK_SAMPLES_MAX
+            || self.bits / 8 >= HISTOGRAM_CHUNK_BYTES && self.count >= HISTOGRAM_CHUNK_SAMPLES_MIN;
+        if self.kind != Kind::Histogram || full {
+            self.seal(Kind::Histogram, &mut growth);
+        }
+        scratch.clear();
+        let before = if self.count == 0 { 0 } else { self.newest };
+        put_zz(scratch, timestamp.wrapping_sub(before));
+        let previous = self.histogram.as_deref().filter(|_| self.count > 0);
+        histogram::encode(scratch, previous, value);
+        write_open(
+            &mut self.open,
+            (self.bits / 8) as usize,
+            scratch,
+            &mut growth,
+        );
+        self.bits += scratch.len() as u32 * 8;
+        self.newest = timestamp;
+        self.histogram = Some(value.clone());
+        self.count += 1;
+        growth
+    }
+
+    /// Finishes the open chunk, if it has samples, and starts one of `kind`.
+    fn seal(&mut self, kind: Kind, growth: &mut Growth) {
+        if let Some(open) = self.open.take() {
+            let mut bytes = Box::<[u8]>::from(&open[..self.bits.div_ceil(8) as usize]);
+            bytes[..2].copy_from_slice(&u16::from(self.count).to_be_bytes());
+            let min = first_timestamp(self.kind, &bytes);
+            let held = bytes.len() as u64 + ARC_BYTES + size_of::<Sealed>() as u64;
+            growth.bytes = growth
+                .bytes
+                .wrapping_add(held)
+                .wrapping_sub(open.len() as u64 + ARC_BYTES);
+            self.sealed = Some(Arc::new(Sealed {
+                min,
+                max: self.newest,
+                kind: self.kind,
+                bytes,
+                older: self.sealed.take(),
+            }));
+        }
+        growth.chunks += 1;
+        let empty = XorTail::empty();
+        (self.leading, self.trailing) = (empty.leading, empty.trailing);
+        self.bits = HEADER_BITS;
+        self.count = 0;
+        self.kind = kind;
+        if kind == Kind::Float {
+            self.histogram = None;
+        }
+    }
+
+    /// The samples as they are, for reading without a lock.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            sealed: self.sealed.clone(),
+            open: self.open.clone(),
+            newest: self.newest,
+            count: self.count,
+            kind: self.kind,
+        }
+    }
+
+    /// Whether samples may lie in `range`. Cheap, and wrong only towards yes.
+    pub(crate) fn may_overlap(&self, range: Range) -> bool {
+        self.newest().is_some_and(|newest| newest >= range.start)
+            && (self.sealed.is_some() || self.open_first().is_none_or(|first| first < range.end))
+    }
+
+    fn open_first(&self) -> Option<Timestamp> {
+        Some(first_timestamp(self.kind, self.open.as_ref()?))
+    }
+
+    /// The newest sample's value.
+    pub(crate) fn newest_value(&self) -> Option<Value> {
+        match (self.kind, &self.histogram) {
+            (Kind::Float, _) => Some(Value::Float(f64::from_bits(self.value))),
+            (Kind::Histogram, Some(h)) => Some(Value::Histogram(h.clone())),
+            _ => None,
+        }
+    }
+}
+
+fn first_timestamp(kind: Kind, chunk: &[u8]) -> Timestamp {
+    match kind {
+        Kind::Histogram => Reader::new(&chunk[2..]).zz().unwrap_or_default(),
+        _ => xor::first_timestamp(chunk),
+    }
+}
+
+/// Writes `bytes` at offset `at` of an open chunk, where it ends.
+#[inline]
+fn write_open(open: &mut Option<Arc<[u8]>>, at: usize, bytes: &[u8], growth: &mut Growth) {
+    let end = at + bytes.len();
+    if let Some(chunk) = open
+        && let Some(chunk) = Arc::get_mut(chunk)
+        && let Some(place) = chunk.get_mut(at..end)
+    {
+        place.copy_from_slice(bytes);
+        return;
+    }
+    replace_open(open, at, bytes, growth);
+}
+
+/// The same when there is no room, or a reader holds the chunk: in a copy.
+#[cold]
+#[inline(never)]
+fn replace_open(open: &mut Option<Arc<[u8]>>, at: usize, bytes: &[u8], growth: &mut Growth) {
+    let end = at + bytes.len();
+    let old = open.as_deref().unwrap_or_default();
+    let capacity = if end <= old.len() {
+        old.len()
+    } else {
+        open_capacity(end)
+    };
+    let kept = &old[..at.min(old.len())];
+    let zeros = std::iter::repeat_n(0, capacity - kept.len());
+    let mut chunk: Arc<[u8]> = kept.iter().copied().chain(zeros).collect();
+    let place = Arc::get_mut(&mut chunk).expect("nobody else has it yet");
+    place[at..end].copy_from_slice(bytes);
+    let old_held = if old.is_empty() {
+        0
+    } else {
+        old.len() as u64 + ARC_BYTES
+    };
+    growth.bytes = growth
+        .bytes
+        .wrapping_add(capacity as u64 + ARC_BYTES)
+        .wrapping_sub(old_held);
+    *open = Some(chunk);
+}
+
+/// Room for `len` bytes and about a quarter more, such that with the counts of an `Arc` it
+/// fills a size class of the usual allocators: four classes per doubling.
+fn open_capacity(len: usize) -> usize {
+    let wanted = (len + len / 8 + ARC_BYTES as usize).max(48);
+    let step = (wanted.next_power_of_two() / 8).max(16);
+    wanted.next_multiple_of(step) - ARC_BYTES as usize
+}
+
+/// A series' samples at an instant, held without a lock.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    sealed: Option<Arc<Sealed>>,
+    open: Option<Arc<[u8]>>,
+    newest: Timestamp,
+    count: u8,
+    kind: Kind,
+}
+
+impl SeriesSource for Snapshot {
+    fn decode(&self, range: Range, columns: &mut Columns) -> Result<(), SelectError> {
+        self.decode_chunks(range, columns)
+            .map_err(|e| SelectError::Corrupt {
+                what: format!("in memory: {e}"),
+            })
+    }
+}
+
+impl Snapshot {
+    fn decode_chunks(&self, range: Range, columns: &mut Columns) -> Result<(), Damaged> {
+        let mut chunks = Vec::new();
+        let mut next = self.sealed.as_deref();
+        while let Some(chunk) = next.filter(|c| c.max >= range.start) {
+            if chunk.min < range.end {
+                chunks.push(chunk);
+            }
+            next = chunk.older.as_deref();
+        }
+        for chunk in chunks.into_iter().rev() {
+            decode_chunk(
+                chunk.kind,
+                xor::count(&chunk.bytes).into(),
+                &chunk.bytes,
+                columns,
+            )?;
+        }
+        if let Some(open) = &self.open
+            && self.newest >= range.start
+            && first_timestamp(self.kind, open) < range.end
+        {
+            decode_chunk(self.kind, self.count.into(), open, columns)?;
+        }
+        Ok(())
+    }
+
+    /// The span of the chunk that could hold a sample at `timestamp`.
+    pub(crate) fn chunk_span(&self, timestamp: Timestamp) -> Option<Range> {
+        if let Some(open) = &self.open {
+            let first = first_timestamp(self.kind, open);
+            if first <= timestamp {
+                return Some(Range::closed(first, self.newest));
+            }
+        }
+        let mut next = self.sealed.as_deref();
+        while let Some(chunk) = next.filter(|c| c.max >= timestamp) {
+            if chunk.min <= timestamp {
+                return Some(Range::closed(chunk.min, chunk.max));
+            }
+            next = chunk.older.as_deref();
+        }
+        None
+    }
+}
+
+fn decode_chunk(
+    kind: Kind,
+    count: usize,
+    bytes: &[u8],
+    columns: &mut Columns,
+) -> Result<(), Damaged> {
+    match kind {
+        Kind::None => Ok(()),
+        Kind::Float => xor::decode(bytes, count, &mut columns.timestamps, &mut columns.values),
+        Kind::Histogram => decode_histograms(bytes, count, &mut columns.histograms),
+    }
+}
+
+fn decode_histograms(
+    bytes: &[u8],
+    count: usize,
+    out: &mut Vec<HistogramPoint>,
+) -> Result<(), Damaged> {
+    let mut r = Reader::new(bytes.get(2..).unwrap_or_default());
+    let mut timestamp = 0i64;
+    let mut before: Option<Arc<Histogram>> = None;
+    for _ in 0..count {
+        timestamp = timestamp.wrapping_add(r.zz()?);
+        let histogram = Arc::new(histogram::decode(&mut r, before.as_deref())?);
+        before = Some(histogram.clone());
+        out.push(HistogramPoint {
+            timestamp,
+            histogram,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_one_cache_line() {
+        assert_eq!(size_of::<Series>(), 64);
+        assert_eq!(size_of::<Sealed>(), 48);
+    }
+
+    fn samples(snapshot: &Snapshot, range: Range) -> Vec<(i64, f64)> {
+        let mut columns = Columns::default();
+        snapshot.decode(range, &mut columns).unwrap();
+        columns.timestamps.into_iter().zip(columns.values).collect()
+    }
+
+    #[test]
+    fn a_snapshot_stays_what_it_was() {
+        let mut series = Series::new();
+        let mut expected = Vec::new();
+        let mut snapshots = Vec::new();
+        for i in 0..1_000i64 {
+            let (t, v) = (i * 15_000, (i % 7) as f64 * 0.1);
+            series.push_float(t, v.to_bits());
+            expected.push((t, v));
+            if i % 3 == 0 {
+                snapshots.push((series.snapshot(), expected.len()));
+            }
+        }
+        for (snapshot, len) in snapshots {
+            assert_eq!(samples(&snapshot, Range::ALL), expected[..len]);
+        }
+    }
+
+    #[test]
+    fn a_range_leaves_chunks_out() {
+        let mut series = Series::new();
+        for t in 0..500 {
+            series.push_float(t, 0);
+        }
+        let got = samples(
+            &series.snapshot(),
+            Range {
+                start: 130,
+                end: 140,
+            },
+        );
+        assert_eq!(got.first().map(|s| s.0), Some(120));
+        assert_eq!(got.last().map(|s| s.0), Some(239));
+        assert!(!series.may_overlap(Range {
+            start: 500,
+            end: 600
+        }));
+    }
+
+    #[test]
+    fn a_stack_is_not_needed_to_drop_many_chunks() {
+        let mut series = Series::new();
+        for t in 0..120 * 100_000 {
+            series.push_float(t, 0);
+        }
+    }
+
+    #[test]
+    fn growth_is_what_is_held() {
+        let mut series = Series::new();
+        let mut held = Growth::default();
+        for t in 0..1_000i64 {
+            let growth = series.push_float(t * t, (t as f64).sqrt().to_bits());
+            held.bytes = held.bytes.wrapping_add(growth.bytes);
+            held.chunks += growth.chunks;
+        }
+        let mut expected = series
+            .open
+            .as_ref()
+            .map_or(0, |o| o.len() as u64 + ARC_BYTES);
+        let mut next = series.sealed.as_deref();
+        while let Some(chunk) = next {
+            expected += chunk.bytes.len() as u64 + ARC_BYTES + size_of::<Sealed>() as u64;
+            next = chunk.older.as_deref();
+        }
+        assert_eq!((held.bytes, held.chunks), (expected, 9));
+    }
+}

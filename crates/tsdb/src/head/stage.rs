@@ -1,0 +1,556 @@
+//! Writing: batches are judged and staged, made durable by the caller, then applied.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ferula_model::{Histogram, Labels, Range, Timestamp, Value, is_stale};
+use ferula_storage::{
+    AppendError, Batch, Columns, Reason, Rejection, Report, SeriesKey, SeriesRef, SeriesSource,
+};
+use std::collections::HashMap;
+
+use super::series::Kind;
+use super::{BYTES_MAX_SETTING, Data, Head, Verdict, judge, min_valid};
+use crate::log::record;
+
+/// Stands for "none" where a row's number is expected.
+const NO_ROW: u32 = u32::MAX;
+
+/// A batch's series that is not known.
+const UNKNOWN: u32 = u32::MAX;
+
+/// A batch's series that could not be created.
+const NO_ROOM: u32 = u32::MAX - 1;
+
+/// Staged rows one commit may have: their numbers have 32 bits.
+const ROWS_MAX: usize = 1 << 31;
+
+/// The one writer of a [`Head`].
+///
+/// `stage` any number of batches, `encode` what they add, make that durable, then `apply` (or
+/// `discard`, if it could not be made durable). Staged samples count when later ones are
+/// judged, and no reader sees them.
+#[derive(Debug)]
+pub struct HeadWriter {
+    pub(super) head: Arc<Head>,
+    rows: Vec<Row>,
+    histograms: Vec<Arc<Histogram>>,
+    /// What the staged rows made of their series.
+    tails: Vec<Tail>,
+    /// For each series an index into `tails`, which is wrong unless the tail there says it is
+    /// this series': so nothing need be cleared between commits.
+    tail_of: Vec<u32>,
+    /// Where each batch's rows end, and its tenant.
+    batches: Vec<(usize, u32)>,
+    span: Option<(Timestamp, Timestamp)>,
+    lookup: Lookup,
+    /// Series, symbols and tenants below these numbers are in the log.
+    pub(super) logged: record::Dictionary,
+    /// Memory of the last batch's series numbers.
+    resolved: Vec<u32>,
+    scratch: Vec<u8>,
+    pub(super) replay_scratch: super::replay::Scratch,
+}
+
+/// A staged sample.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) sid: u32,
+    /// The row staged before for the same series.
+    before: u32,
+    pub(crate) timestamp: Timestamp,
+    /// A float's bits, or the number of a staged histogram.
+    pub(crate) value: u64,
+    pub(crate) is_histogram: bool,
+}
+
+/// A series' newest staged sample.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    sid: u32,
+    row: u32,
+    timestamp: Timestamp,
+    kind: Kind,
+}
+
+/// Samples looked up by their age: only resends and late samples need it.
+#[derive(Debug, Default)]
+struct Lookup {
+    /// The chunk looked at last, decoded: resends come in runs.
+    chunk: Option<(u32, Range)>,
+    columns: Columns,
+    /// Staged rows of series that were asked for, oldest first.
+    staged: HashMap<u32, Vec<u32>>,
+}
+
+impl HeadWriter {
+    pub(super) fn new(head: Arc<Head>) -> Self {
+        Self {
+            head,
+            rows: Vec::new(),
+            histograms: Vec::new(),
+            tails: Vec::new(),
+            tail_of: Vec::new(),
+            batches: Vec::new(),
+            span: None,
+            lookup: Lookup::default(),
+            logged: record::Dictionary::default(),
+            resolved: Vec::new(),
+            scratch: Vec::new(),
+            replay_scratch: super::replay::Scratch::default(),
+        }
+    }
+
+    /// Judges a batch against what the head holds and what is staged, and stages what is to be
+    /// stored. The report holds once the commit is durable and applied.
+    pub fn stage(&mut self, batch: &Batch) -> Result<Report, AppendError> {
+        refuse_unsupported(batch)?;
+        let (used, max) = (self.head.bytes_used(), self.head.bytes_max());
+        if used >= max {
+            let limit = BYTES_MAX_SETTING;
+            return Err(AppendError::HeadFull { used, max, limit });
+        }
+        if self.rows.len() + batch.samples.len() + batch.histograms.len() > ROWS_MAX {
+            let why = format!("a commit holds at most {ROWS_MAX} samples");
+            return Err(AppendError::Overloaded { why });
+        }
+        let head = self.head.clone();
+        let mut report = Report::default();
+        let min_valid = min_valid(self.newest(batch));
+        let tenant = self.resolve(batch, min_valid, &mut report);
+        let data = head.data.read();
+        let mut judging = Judging {
+            writer: self,
+            data: &data,
+            batch,
+            min_valid,
+            report,
+        };
+        for entry in &batch.samples {
+            let value = Sent::Float(entry.value.to_bits());
+            judging.sample(entry.series, entry.timestamp, value);
+        }
+        for entry in &batch.histograms {
+            let value = Sent::Histogram(&entry.histogram);
+            judging.sample(entry.series, entry.timestamp, value);
+        }
+        let report = judging.report;
+        self.batches.push((self.rows.len(), tenant));
+        Ok(report)
+    }
+
+    /// Whether nothing is staged that needs to be made durable.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Appends the records that store what is staged.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let index = self.head.index.read();
+        record::put_dictionary(out, &index, self.logged);
+        drop(index);
+        let mut from = 0;
+        for &(end, tenant) in &self.batches {
+            record::put_rows(out, tenant, &self.rows[from..end], &self.histograms);
+            from = end;
+        }
+    }
+
+    /// Makes what is staged visible, all at once.
+    pub fn apply(&mut self) {
+        let index = self.head.index.read();
+        let series = index.len();
+        let index_bytes = index.bytes();
+        if !self.rows.is_empty() {
+            self.logged = record::Dictionary::of(&index);
+        }
+        drop(index);
+        let mut data = self.head.data.write();
+        data.extend_to(series);
+        for row in &self.rows {
+            let series = data.series_mut(row.sid);
+            let growth = if row.is_histogram {
+                let histogram = &self.histograms[row.value as usize];
+                series.push_histogram(row.timestamp, histogram, &mut self.scratch)
+            } else {
+                series.push_float(row.timestamp, row.value)
+            };
+            data.note(growth);
+        }
+        if let Some((oldest, newest)) = self.span {
+            data.widen(oldest, newest);
+        }
+        let bytes = data.bytes + index_bytes + self.tail_of.capacity() as u64 * 4;
+        drop(data);
+        self.head.bytes.store(bytes, Ordering::Relaxed);
+        self.discard();
+    }
+
+    /// Forgets what is staged. Series that were created stay, without samples; they are logged
+    /// with the next commit.
+    pub fn discard(&mut self) {
+        self.rows.clear();
+        self.histograms.clear();
+        self.tails.clear();
+        self.batches.clear();
+        self.span = None;
+        self.lookup.chunk = None;
+        self.lookup.staged.clear();
+    }
+
+    /// The newest timestamp the bound for old samples goes by: the head's, or if there is none
+    /// that of the batch's first sample.
+    fn newest(&self, batch: &Batch) -> Option<Timestamp> {
+        let held = self.head.data.read().newest();
+        let staged = self.span.map(|(_, newest)| newest);
+        let first = || {
+            let float = batch.samples.first().map(|s| s.timestamp);
+            float.or_else(|| batch.histograms.first().map(|h| h.timestamp))
+        };
+        held.max(staged).or_else(first)
+    }
+
+    /// Finds the batch's series, and creates those that are new and will get a sample. Returns
+    /// the tenant's number.
+    fn resolve(&mut self, batch: &Batch, min_valid: Timestamp, report: &mut Report) -> u32 {
+        let head = self.head.clone();
+        let index = head.index.read();
+        let known = index.len();
+        let number = index.tenant_number(&batch.tenant);
+        self.resolved.clear();
+        let mut missing = false;
+        for key in &batch.series {
+            let sid = match key {
+                SeriesKey::Ref(SeriesRef(id)) => u32::try_from(*id)
+                    .ok()
+                    .filter(|sid| *sid < known)
+                    .unwrap_or(UNKNOWN),
+                SeriesKey::Labels(labels) => {
+                    let found = number
+                        .and_then(|tenant| index.find(tenant, index.hash(tenant, labels), labels));
+                    missing |= found.is_none();
+                    found.unwrap_or(UNKNOWN)
+                }
+            };
+            self.resolved.push(sid);
+        }
+        drop(index);
+        let mut tenant = number.unwrap_or(UNKNOWN);
+        if missing {
+            tenant = self.create_missing(batch, min_valid, report);
+        }
+        self.tail_of
+            .resize(self.head.index.read().len() as usize, 0);
+        if batch
+            .series
+            .iter()
+            .any(|key| matches!(key, SeriesKey::Labels(_)))
+        {
+            let refs = self.resolved.iter();
+            let known = |sid: &u32| (*sid < NO_ROOM).then_some(SeriesRef((*sid).into()));
+            report.refs = refs.map(known).collect();
+        }
+        tenant
+    }
+
+    fn create_missing(&mut self, batch: &Batch, min_valid: Timestamp, report: &mut Report) -> u32 {
+        let mut wanted = vec![false; batch.series.len()];
+        let floats = batch.samples.iter().map(|s| (s.series, s.timestamp));
+        let histograms = batch
+            .histograms
+            .iter()
+            .filter(|h| h.histogram.validate().is_ok());
+        for (series, timestamp) in floats.chain(histograms.map(|h| (h.series, h.timestamp))) {
+            if timestamp >= min_valid
+                && let Some(wanted) = wanted.get_mut(series as usize)
+            {
+                *wanted = true;
+            }
+        }
+        let mut index = self.head.index.write();
+        let tenant = index.intern_tenant(&batch.tenant);
+        for ((key, sid), wanted) in batch.series.iter().zip(&mut self.resolved).zip(wanted) {
+            let SeriesKey::Labels(labels) = key else {
+                continue;
+            };
+            if *sid != UNKNOWN || !wanted {
+                continue;
+            }
+            let hash = index.hash(tenant, labels);
+            // The batch may name a new series twice.
+            *sid = match index.find(tenant, hash, labels) {
+                Some(sid) => sid,
+                None if !index.has_room() => NO_ROOM,
+                None => {
+                    report.series_created += 1;
+                    index.create(tenant, hash, labels)
+                }
+            };
+        }
+        tenant
+    }
+
+    fn tail(&self, sid: u32) -> Option<&Tail> {
+        let slot = self.tail_of[sid as usize] as usize;
+        self.tails.get(slot).filter(|tail| tail.sid == sid)
+    }
+
+    #[inline]
+    fn push(&mut self, sid: u32, timestamp: Timestamp, value: u64, is_histogram: bool) {
+        let row = self.rows.len() as u32;
+        let kind = if is_histogram {
+            Kind::Histogram
+        } else {
+            Kind::Float
+        };
+        let slot = self.tail_of[sid as usize] as usize;
+        let mut before = NO_ROW;
+        match self.tails.get_mut(slot).filter(|tail| tail.sid == sid) {
+            Some(tail) => {
+                before = tail.row;
+                *tail = Tail {
+                    sid,
+                    row,
+                    timestamp,
+                    kind,
+                };
+            }
+            None => {
+                self.tail_of[sid as usize] = self.tails.len() as u32;
+                self.tails.push(Tail {
+                    sid,
+                    row,
+                    timestamp,
+                    kind,
+                });
+            }
+        }
+        if before != NO_ROW
+            && let Some(rows) = self.lookup.staged.get_mut(&sid)
+        {
+            rows.push(row);
+        }
+        self.rows.push(Row {
+            sid,
+            before,
+            timestamp,
+            value,
+            is_histogram,
+        });
+        let (oldest, newest) = self.span.unwrap_or((timestamp, timestamp));
+        self.span = Some((oldest.min(timestamp), newest.max(timestamp)));
+    }
+
+    /// The value staged for a series at `timestamp`.
+    fn staged(&mut self, sid: u32, timestamp: Timestamp) -> Option<Value> {
+        let last = self.tail(sid)?.row;
+        let rows = &self.rows;
+        let numbers = self.lookup.staged.entry(sid).or_insert_with(|| {
+            let chain = std::iter::successors(Some(last), |&row| {
+                Some(rows[row as usize].before).filter(|before| *before != NO_ROW)
+            });
+            let mut numbers: Vec<u32> = chain.collect();
+            numbers.reverse();
+            numbers
+        });
+        let at = numbers.binary_search_by_key(&timestamp, |&row| rows[row as usize].timestamp);
+        let row = rows[numbers[at.ok()?] as usize];
+        Some(if row.is_histogram {
+            Value::Histogram(self.histograms[row.value as usize].clone())
+        } else {
+            Value::Float(f64::from_bits(row.value))
+        })
+    }
+
+    /// The value the head holds for a series at `timestamp`.
+    fn held(&mut self, data: &Data, sid: u32, timestamp: Timestamp) -> Option<Value> {
+        let series = data.series(sid)?;
+        if series.newest() == Some(timestamp) {
+            return series.newest_value();
+        }
+        let lookup = &mut self.lookup;
+        let cached = lookup
+            .chunk
+            .is_some_and(|(s, span)| s == sid && span.contains(timestamp));
+        if !cached {
+            let snapshot = series.snapshot();
+            let span = snapshot.chunk_span(timestamp)?;
+            lookup.columns.clear();
+            // What is in memory was encoded here, and cannot be damaged.
+            snapshot.decode(span, &mut lookup.columns).ok()?;
+            lookup.chunk = Some((sid, span));
+        }
+        let columns = &lookup.columns;
+        if let Ok(at) = columns.timestamps.binary_search(&timestamp) {
+            return Some(Value::Float(columns.values[at]));
+        }
+        let at = columns
+            .histograms
+            .binary_search_by_key(&timestamp, |h| h.timestamp)
+            .ok()?;
+        Some(Value::Histogram(columns.histograms[at].histogram.clone()))
+    }
+}
+
+fn refuse_unsupported(batch: &Batch) -> Result<(), AppendError> {
+    let why = "this version keeps floats and native histograms; leave them out";
+    let what = if !batch.exemplars.is_empty() {
+        "exemplars"
+    } else if !batch.start_timestamps.is_empty() {
+        "start timestamps"
+    } else {
+        return Ok(());
+    };
+    Err(AppendError::Unsupported { what, why })
+}
+
+/// A sample's value as it was sent.
+#[derive(Clone, Copy)]
+enum Sent<'a> {
+    Float(u64),
+    Histogram(&'a Arc<Histogram>),
+}
+
+impl Sent<'_> {
+    fn value(self) -> Value {
+        match self {
+            Self::Float(bits) => Value::Float(f64::from_bits(bits)),
+            Self::Histogram(h) => Value::Histogram(h.clone()),
+        }
+    }
+}
+
+/// One batch on its way through the judge.
+struct Judging<'a> {
+    writer: &'a mut HeadWriter,
+    data: &'a Data,
+    batch: &'a Batch,
+    min_valid: Timestamp,
+    report: Report,
+}
+
+impl Judging<'_> {
+    #[inline]
+    fn sample(&mut self, series: u32, timestamp: Timestamp, sent: Sent<'_>) {
+        let sid = match self.writer.resolved.get(series as usize) {
+            Some(&sid) if sid < NO_ROOM => sid,
+            other => return self.reject_unresolved(series, timestamp, other.copied(), sent),
+        };
+        let (newest, kind) = match self.writer.tail(sid) {
+            Some(tail) => (Some(tail.timestamp), tail.kind),
+            None => match self.data.series(sid) {
+                Some(series) => (series.newest(), series.kind()),
+                None => (None, Kind::None),
+            },
+        };
+        if let Sent::Histogram(h) = sent
+            && let Err(error) = h.validate()
+        {
+            return self.reject(series, sid, timestamp, Reason::InvalidHistogram(error));
+        }
+        let (writer, data) = (&mut *self.writer, self.data);
+        let held = |t| writer.staged(sid, t).or_else(|| writer.held(data, sid, t));
+        match judge(timestamp, || sent.value(), newest, held, self.min_valid) {
+            Verdict::Accept => self.accept(sid, timestamp, kind, sent),
+            Verdict::DuplicateOk => self.report.duplicates += 1,
+            verdict => self.reject_judged(series, sid, timestamp, sent, verdict),
+        }
+    }
+
+    #[inline]
+    fn accept(&mut self, sid: u32, timestamp: Timestamp, kind: Kind, sent: Sent<'_>) {
+        match sent {
+            // A marker that ends a series of histograms is one itself.
+            Sent::Float(bits) if kind == Kind::Histogram && is_stale(f64::from_bits(bits)) => {
+                self.report.samples += 1;
+                self.push_histogram(sid, timestamp, Arc::new(Histogram::stale()));
+            }
+            Sent::Float(bits) => {
+                self.report.samples += 1;
+                self.writer.push(sid, timestamp, bits, false);
+            }
+            Sent::Histogram(h) => {
+                self.report.histograms += 1;
+                let stored = if h.is_stale() {
+                    Arc::new(Histogram::stale())
+                } else {
+                    h.clone()
+                };
+                self.push_histogram(sid, timestamp, stored);
+            }
+        }
+    }
+
+    fn push_histogram(&mut self, sid: u32, timestamp: Timestamp, histogram: Arc<Histogram>) {
+        let number = self.writer.histograms.len() as u64;
+        self.writer.histograms.push(histogram);
+        self.writer.push(sid, timestamp, number, true);
+    }
+
+    #[cold]
+    fn reject_judged(
+        &mut self,
+        series: u32,
+        sid: u32,
+        timestamp: Timestamp,
+        sent: Sent<'_>,
+        verdict: Verdict,
+    ) {
+        let reason = match verdict {
+            Verdict::DuplicateConflict { existing } => Reason::DuplicateConflict {
+                existing,
+                new: sent.value(),
+            },
+            Verdict::OutOfOrder { newest } => Reason::OutOfOrder { newest },
+            _ => Reason::OutOfBounds {
+                min_valid: self.min_valid,
+            },
+        };
+        self.reject(series, sid, timestamp, reason);
+    }
+
+    /// A sample of a series that is not known, or could not be created.
+    #[cold]
+    fn reject_unresolved(
+        &mut self,
+        series: u32,
+        timestamp: Timestamp,
+        resolved: Option<u32>,
+        sent: Sent<'_>,
+    ) {
+        let key = self.batch.series.get(series as usize);
+        let reason = match (resolved, key, sent) {
+            (Some(NO_ROOM), ..) => Reason::SeriesLimit {
+                limit: "series per shard",
+                max: super::index::SERIES_MAX.into(),
+            },
+            (Some(_), Some(SeriesKey::Labels(_)), sent) => match sent {
+                Sent::Histogram(h) if h.validate().is_err() => {
+                    Reason::InvalidHistogram(h.validate().expect_err("just seen"))
+                }
+                // Not created, because no sample of it could be stored.
+                _ => Reason::OutOfBounds {
+                    min_valid: self.min_valid,
+                },
+            },
+            _ => Reason::UnknownRef,
+        };
+        self.reject(series, UNKNOWN, timestamp, reason);
+    }
+
+    fn reject(&mut self, series: u32, sid: u32, timestamp: Timestamp, reason: Reason) {
+        let word = reason.word();
+        let labels = || match self.batch.series.get(series as usize) {
+            Some(SeriesKey::Labels(labels)) => labels.clone(),
+            _ if sid < NO_ROOM => self.writer.head.index.read().labels(sid),
+            _ => Labels::empty(),
+        };
+        let describe = || Rejection {
+            series,
+            labels: labels(),
+            timestamp,
+            reason,
+        };
+        self.report.reject(describe, word);
+    }
+}

@@ -1,0 +1,372 @@
+//! Records: what a frame's body is made of. Ids are defined before they are used.
+
+use std::sync::Arc;
+
+use ferula_model::{Histogram, Timestamp, is_stale, stale_marker};
+
+use crate::Damaged;
+use crate::bytes::{Reader, put_uv, put_zz, un_zig_zag, zig_zag};
+use crate::chunk::histogram;
+use crate::head::index::Index;
+use crate::head::stage::Row;
+
+/// The next numbers of a shard's symbols: texts, in order.
+pub(crate) const SYMBOLS: u8 = 1;
+/// The next series: label sets of symbols, in order.
+pub(crate) const SERIES: u8 = 2;
+/// Floats, each with its series and timestamp.
+pub(crate) const LOOSE_ROWS: u8 = 3;
+/// Native histograms, each with its series and timestamp.
+pub(crate) const LOOSE_HISTOGRAMS: u8 = 4;
+/// The name behind a tenant's number.
+pub(crate) const TENANT: u8 = 5;
+
+/// A record's length is always written in this many bytes, so that it can be filled in later.
+const LEN_BYTES: usize = 4;
+
+/// Series one record defines at the most, so that none gets out of hand.
+const SERIES_PER_RECORD: u32 = 65_536;
+
+/// A float that is no short number: eight bytes follow.
+const RAW: u64 = 1;
+/// The staleness marker.
+const STALE: u64 = 3;
+/// A decimal fraction: `DECIMAL + 2·i` says that the mantissa that follows is to be divided by
+/// `DIVISORS[i]`.
+const DECIMAL: u64 = 5;
+const DIVISORS: [f64; 3] = [1e2, 1e4, 1e6];
+
+/// Integers and mantissas below this are exact in a double.
+const EXACT_MAX: f64 = (1u64 << 53) as f64;
+
+/// How much of an index the log defines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Dictionary {
+    pub(crate) tenants: u32,
+    pub(crate) symbols: u32,
+    pub(crate) series: u32,
+}
+
+impl Dictionary {
+    /// All of it.
+    pub(crate) fn of(index: &Index) -> Self {
+        Self {
+            tenants: index.tenants().len() as u32,
+            symbols: index.symbols.len(),
+            series: index.len(),
+        }
+    }
+}
+
+/// A record as it lies in a body.
+pub(crate) struct Record<'a> {
+    pub(crate) kind: u8,
+    pub(crate) tenant: u32,
+    pub(crate) payload: Reader<'a>,
+}
+
+/// Takes the next record off a body.
+pub(crate) fn take<'a>(body: &mut Reader<'a>) -> Result<Record<'a>, Damaged> {
+    let kind = body.u8()?;
+    let tenant = body.uv32()?;
+    let len = body.uv32()? as usize;
+    let payload = Reader::new(body.slice(len)?);
+    Ok(Record {
+        kind,
+        tenant,
+        payload,
+    })
+}
+
+fn put(out: &mut Vec<u8>, kind: u8, tenant: u32, payload: impl FnOnce(&mut Vec<u8>)) {
+    out.push(kind);
+    put_uv(out, tenant.into());
+    let at = out.len();
+    out.extend_from_slice(&[0; LEN_BYTES]);
+    payload(out);
+    let len = out.len() - at - LEN_BYTES;
+    for (i, byte) in out[at..at + LEN_BYTES].iter_mut().enumerate() {
+        let more = if i + 1 < LEN_BYTES { 0x80 } else { 0 };
+        *byte = (len >> (7 * i)) as u8 & 0x7f | more;
+    }
+}
+
+/// Appends what `index` has beyond `from`.
+pub(crate) fn put_dictionary(out: &mut Vec<u8>, index: &Index, from: Dictionary) {
+    for (number, tenant) in index
+        .tenants()
+        .iter()
+        .enumerate()
+        .skip(from.tenants as usize)
+    {
+        put(out, TENANT, number as u32, |out| {
+            out.extend_from_slice(tenant.id.as_str().as_bytes());
+        });
+    }
+    let to = Dictionary::of(index);
+    if from.symbols < to.symbols {
+        put(out, SYMBOLS, 0, |out| {
+            put_uv(out, from.symbols.into());
+            for id in from.symbols..to.symbols {
+                let text = index.symbols.get(id);
+                put_uv(out, text.len() as u64);
+                out.extend_from_slice(text.as_bytes());
+            }
+        });
+    }
+    let mut sid = from.series;
+    while sid < to.series {
+        let tenant = index.pairs_of(sid).0;
+        let end = to.series.min(sid.saturating_add(SERIES_PER_RECORD));
+        let count = (sid..end)
+            .take_while(|&s| index.pairs_of(s).0 == tenant)
+            .count() as u32;
+        put(out, SERIES, tenant, |out| {
+            put_series(out, index, sid, count)
+        });
+        sid += count;
+    }
+}
+
+fn put_series(out: &mut Vec<u8>, index: &Index, first: u32, count: u32) {
+    put_uv(out, first.into());
+    for sid in first..first + count {
+        let (tenant, pairs) = index.pairs_of(sid);
+        let all = &index.tenants()[tenant as usize].pairs;
+        put_uv(out, pairs.size_hint().0 as u64);
+        for pair in pairs {
+            let pair = &all[pair as usize];
+            put_uv(out, pair.name.into());
+            put_uv(out, pair.value.into());
+        }
+    }
+}
+
+/// Appends samples in their order, a record for each run of one kind.
+pub(crate) fn put_rows(
+    out: &mut Vec<u8>,
+    tenant: u32,
+    rows: &[Row],
+    histograms: &[Arc<Histogram>],
+) {
+    for run in rows.chunk_by(|a, b| a.is_histogram == b.is_histogram) {
+        let kind = if run[0].is_histogram {
+            LOOSE_HISTOGRAMS
+        } else {
+            LOOSE_ROWS
+        };
+        put(out, kind, tenant, |out| {
+            put_uv(out, run.len() as u64);
+            put_column(out, run.iter().map(|row| row.sid.into()));
+            put_column(out, run.iter().map(|row| row.timestamp));
+            if kind == LOOSE_ROWS {
+                run.iter().for_each(|row| put_float(out, row.value));
+                return;
+            }
+            let mut before = None;
+            for row in run {
+                let histogram = &histograms[row.value as usize];
+                histogram::encode(out, before, histogram);
+                before = Some(histogram);
+            }
+        });
+    }
+}
+
+/// The samples of a record, each as series, timestamp and value.
+pub(crate) fn take_floats(r: &mut Reader<'_>, columns: &mut RowColumns) -> Result<(), Damaged> {
+    take_keys(r, columns)?;
+    columns.floats.clear();
+    for _ in 0..columns.sids.len() {
+        columns.floats.push(take_float(r)?);
+    }
+    Ok(())
+}
+
+/// The same of histograms.
+pub(crate) fn take_histograms(r: &mut Reader<'_>, columns: &mut RowColumns) -> Result<(), Damaged> {
+    take_keys(r, columns)?;
+    columns.histograms.clear();
+    for _ in 0..columns.sids.len() {
+        let before = columns.histograms.last().map(Arc::as_ref);
+        let histogram = histogram::decode(r, before)?;
+        columns.histograms.push(Arc::new(histogram));
+    }
+    Ok(())
+}
+
+/// A record's samples as columns; reused from record to record.
+#[derive(Debug, Default)]
+pub(crate) struct RowColumns {
+    pub(crate) sids: Vec<i64>,
+    pub(crate) timestamps: Vec<Timestamp>,
+    pub(crate) floats: Vec<u64>,
+    pub(crate) histograms: Vec<Arc<Histogram>>,
+}
+
+fn take_keys(r: &mut Reader<'_>, columns: &mut RowColumns) -> Result<(), Damaged> {
+    let count = r.uv()?;
+    // Each sample has a value of a byte or more.
+    if count > r.left() as u64 {
+        return Err(Damaged("a record is too short for its samples"));
+    }
+    take_column(r, count as usize, &mut columns.sids)?;
+    take_column(r, count as usize, &mut columns.timestamps)
+}
+
+/// Columns of integers are differences to the one before: `zz << 2`, or with the low bits 1
+/// followed by how often it is repeated (beyond twice), or 2 and eight bytes.
+fn put_column(out: &mut Vec<u8>, values: impl Iterator<Item = i64>) {
+    let mut before = 0i64;
+    let mut run = (0u64, 0u64);
+    for value in values {
+        let difference = zig_zag(value.wrapping_sub(before));
+        before = value;
+        if run.1 > 0 && run.0 == difference {
+            run.1 += 1;
+            continue;
+        }
+        put_run(out, run);
+        run = (difference, 1);
+    }
+    put_run(out, run);
+}
+
+fn put_run(out: &mut Vec<u8>, (difference, count): (u64, u64)) {
+    if difference >> 62 != 0 {
+        for _ in 0..count {
+            out.push(2);
+            out.extend_from_slice(&difference.to_le_bytes());
+        }
+        return;
+    }
+    match count {
+        0 => {}
+        1 => put_uv(out, difference << 2),
+        _ => {
+            put_uv(out, difference << 2 | 1);
+            put_uv(out, count - 2);
+        }
+    }
+}
+
+fn take_column(r: &mut Reader<'_>, count: usize, out: &mut Vec<i64>) -> Result<(), Damaged> {
+    out.clear();
+    out.reserve(count);
+    let mut value = 0i64;
+    while out.len() < count {
+        let token = r.uv()?;
+        let (difference, repeated) = match token & 3 {
+            0 => (token >> 2, 1),
+            1 => (token >> 2, r.uv()?.saturating_add(2)),
+            2 => (u64::from_le_bytes(r.array()?), 1),
+            _ => return Err(Damaged("a column has an unknown token")),
+        };
+        if repeated > (count - out.len()) as u64 {
+            return Err(Damaged("a column is longer than its record"));
+        }
+        for _ in 0..repeated {
+            value = value.wrapping_add(un_zig_zag(difference));
+            out.push(value);
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn put_float(out: &mut Vec<u8>, bits: u64) {
+    let value = f64::from_bits(bits);
+    let whole = value as i64;
+    if (whole as f64).to_bits() == bits && value.abs() < EXACT_MAX {
+        return put_uv(out, zig_zag(whole) << 1);
+    }
+    put_fraction(out, value);
+}
+
+fn put_fraction(out: &mut Vec<u8>, value: f64) {
+    if is_stale(value) {
+        return put_uv(out, STALE);
+    }
+    for (i, divisor) in DIVISORS.into_iter().enumerate() {
+        let mantissa = (value * divisor).round_ties_even();
+        // One that takes as many bytes as the number itself saves nothing.
+        if mantissa != 0.0
+            && mantissa.abs() < EXACT_MAX / 16.0
+            && (mantissa / divisor).to_bits() == value.to_bits()
+        {
+            put_uv(out, DECIMAL + 2 * i as u64);
+            return put_zz(out, mantissa as i64);
+        }
+    }
+    put_uv(out, RAW);
+    out.extend_from_slice(&value.to_bits().to_le_bytes());
+}
+
+#[inline]
+fn take_float(r: &mut Reader<'_>) -> Result<u64, Damaged> {
+    let token = r.uv()?;
+    if token & 1 == 0 {
+        return Ok((un_zig_zag(token >> 1) as f64).to_bits());
+    }
+    match token {
+        RAW => Ok(u64::from_le_bytes(r.array()?)),
+        STALE => Ok(stale_marker().to_bits()),
+        _ => {
+            let divisor = DIVISORS.get(((token - DECIMAL) / 2) as usize);
+            let divisor = divisor.ok_or(Damaged("a value has an unknown token"))?;
+            Ok((r.zz()? as f64 / divisor).to_bits())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bits() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            any::<u64>(),
+            any::<i64>().prop_map(|v| (v as f64).to_bits()),
+            (-10_000..10_000i32).prop_map(|v| (f64::from(v) / 1e3).to_bits()),
+            Just((-0.0f64).to_bits()),
+            Just(stale_marker().to_bits()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn floats_keep_their_bits(values in proptest::collection::vec(bits(), 0..50)) {
+            let mut out = Vec::new();
+            values.iter().for_each(|&v| put_float(&mut out, v));
+            let mut r = Reader::new(&out);
+            for v in values {
+                prop_assert_eq!(take_float(&mut r).unwrap(), v);
+            }
+            prop_assert!(r.is_empty());
+        }
+
+        #[test]
+        fn columns_survive(values in proptest::collection::vec(prop_oneof![any::<i64>(), 0..3i64], 0..50)) {
+            let mut out = Vec::new();
+            put_column(&mut out, values.iter().copied());
+            let (mut r, mut back) = (Reader::new(&out), Vec::new());
+            take_column(&mut r, values.len(), &mut back).unwrap();
+            prop_assert_eq!(back, values);
+            prop_assert!(r.is_empty());
+        }
+    }
+
+    #[test]
+    fn short_numbers_are_short() {
+        let len = |v: f64| {
+            let mut out = Vec::new();
+            put_float(&mut out, v.to_bits());
+            out.len()
+        };
+        assert_eq!(
+            [0.0, 31.0, 1e6, 0.25, 12.5, 0.000_123, 0.1 + 0.2].map(len),
+            [1, 1, 4, 2, 3, 3, 9]
+        );
+    }
+}
