@@ -55,14 +55,14 @@ fn scan_number(bytes: &[u8]) -> (usize, bool) {
 
     let (mut point, mut exponent) = (false, false);
     loop {
-        // What must not follow the character that was just read.
-        let refused: &[u8] = if is(at, b".") {
+        // What must not follow the character that is read, and whether the text may end there.
+        let (refused, may_end): (&[u8], _) = if is(at, b".") {
             at += 1;
             if point || hex {
                 return (at, false);
             }
             point = true;
-            b"_."
+            (b"_.", true)
         } else if is(at, b"eE") {
             at += 1;
             if exponent {
@@ -70,10 +70,10 @@ fn scan_number(bytes: &[u8]) -> (usize, bool) {
             }
             exponent = true;
             at += usize::from(is(at, b"+-"));
-            b"._eE"
+            (b"._eE", false)
         } else if is(at, b"_") {
             at += 1;
-            b"._eE"
+            (b"._eE", false)
         } else if is_digit(at) {
             while is_digit(at) {
                 at += 1;
@@ -85,7 +85,6 @@ fn scan_number(bytes: &[u8]) -> (usize, bool) {
         if is(at, refused) {
             return (at + 1, false);
         }
-        let may_end = refused == b"_.";
         if at == bytes.len() && !may_end {
             return (at, false);
         }

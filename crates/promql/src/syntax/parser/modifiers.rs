@@ -8,7 +8,7 @@ use crate::syntax::ast::{
 };
 use crate::syntax::error::ParseError;
 use crate::syntax::number::seconds_to_ms;
-use crate::syntax::token::{Keyword, Kind};
+use crate::syntax::token::{Keyword, Kind, Token};
 
 const DURATION: &str = "number, duration, step(), or range()";
 const DURATION_OR_END: &str = "number, duration, step(), range(), or \"]\"";
@@ -87,46 +87,48 @@ impl Parser<'_> {
 
     /// `@ 1.5`, `@ start()`, `@ end()`
     pub(super) fn at(&mut self, operand: &mut Expr) -> Result<()> {
-        const CONTEXT: (&str, &str) = ("@", "timestamp");
         self.take()?;
-        let time = match self.peek()?.kind {
-            Kind::Keyword(keyword @ (Keyword::Start | Keyword::End)) => {
-                self.take()?;
-                for kind in [Kind::LeftParen, Kind::RightParen] {
-                    if self.take_if(kind)?.is_none() {
-                        return self.unexpected(CONTEXT.0, CONTEXT.1);
-                    }
-                }
-                Err(keyword)
-            }
-            _ => Ok(self.signed_number(CONTEXT.0, CONTEXT.1)?.value),
-        };
         let start = operand.span();
-        let error = |message: String| Err(ParseError::new(start, message));
-        let at = match time {
-            Err(Keyword::Start) => At::Start,
-            Err(_) => At::End,
-            Ok(seconds) => match timestamp(seconds) {
-                Some(at) => At::Time(at),
-                None => {
-                    let shown = out_of_bounds(seconds);
-                    return error(format!("timestamp out of bounds for @ modifier: {shown}"));
-                }
-            },
-        };
+        let at = self.time(start)?;
+        let error = |message: &str| Err(ParseError::new(start, message));
         let Some((modifiers, span)) = modifiers_of(operand) else {
             return error(
                 "@ modifier must be preceded by an instant vector selector \
-                 or range vector selector or a subquery"
-                    .into(),
+                 or range vector selector or a subquery",
             );
         };
         if modifiers.at.is_some() {
-            return error("@ <timestamp> may not be set multiple times".into());
+            return error("@ <timestamp> may not be set multiple times");
         }
         modifiers.at = Some(at);
         *span = self.span_from(start);
         Ok(())
+    }
+
+    /// What stands behind the `@` of an operand at `operand`.
+    fn time(&mut self, operand: Span) -> Result<At> {
+        let (context, expected) = ("@", "timestamp");
+        let at = match self.peek()?.kind {
+            Kind::Keyword(Keyword::Start) => At::Start,
+            Kind::Keyword(Keyword::End) => At::End,
+            _ => {
+                let seconds = self.signed_number(context, expected)?.value;
+                return timestamp(seconds).map(At::Time).ok_or_else(|| {
+                    let shown = out_of_bounds(seconds);
+                    ParseError::new(
+                        operand,
+                        format!("timestamp out of bounds for @ modifier: {shown}"),
+                    )
+                });
+            }
+        };
+        self.take()?;
+        for kind in [Kind::LeftParen, Kind::RightParen] {
+            if self.take_if(kind)?.is_none() {
+                return self.unexpected(context, expected);
+            }
+        }
+        Ok(at)
     }
 
     /// A duration in brackets, in milliseconds.
@@ -146,40 +148,45 @@ impl Parser<'_> {
     /// A number or duration, possibly signed, where later versions allow more.
     fn duration(&mut self, context: &str, expected: &str) -> Result<Number> {
         self.refuse_duration_expr()?;
-        self.signed_number(context, expected)
+        let sign = self.sign()?;
+        if sign.is_some() {
+            self.refuse_duration_expr()?;
+            self.refuse_arithmetic()?;
+        }
+        self.number_after(sign, context, expected)
     }
 
     fn signed_number(&mut self, context: &str, expected: &str) -> Result<Number> {
-        let token = self.peek()?;
-        let negative = match token.kind {
-            Kind::Binary(BinaryOp::Add) => false,
-            Kind::Binary(BinaryOp::Sub) => true,
-            Kind::Number | Kind::Duration => {
-                self.take()?;
-                return self.number(token);
-            }
-            _ => return self.unexpected(context, expected),
-        };
-        self.take()?;
-        if context != "@" {
-            self.refuse_duration_expr()?;
-            if matches!(
-                self.peek()?.kind,
-                Kind::Binary(BinaryOp::Add | BinaryOp::Sub)
-            ) {
-                return self.refuse();
-            }
+        let sign = self.sign()?;
+        self.number_after(sign, context, expected)
+    }
+
+    /// Takes a sign, if there is one.
+    fn sign(&mut self) -> Result<Option<Token>> {
+        match self.take_if(Kind::Binary(BinaryOp::Sub))? {
+            None => self.take_if(Kind::Binary(BinaryOp::Add)),
+            minus => Ok(minus),
         }
+    }
+
+    fn number_after(
+        &mut self,
+        sign: Option<Token>,
+        context: &str,
+        expected: &str,
+    ) -> Result<Number> {
         let digits = self.peek()?;
         if !matches!(digits.kind, Kind::Number | Kind::Duration) {
             return self.unexpected(context, expected);
         }
         self.take()?;
         let mut number = self.number(digits)?;
-        if negative {
-            number.value = -number.value;
+        if let Some(sign) = sign {
+            if sign.kind == Kind::Binary(BinaryOp::Sub) {
+                number.value = -number.value;
+            }
+            number.span.start = sign.span.start;
         }
-        number.span.start = token.span.start;
         Ok(number)
     }
 
@@ -196,7 +203,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Refuses arithmetic in brackets.
+    /// Refuses arithmetic on durations.
     fn refuse_arithmetic(&mut self) -> Result<()> {
         match self.peek()?.kind {
             Kind::Binary(
