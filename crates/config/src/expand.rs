@@ -1,8 +1,11 @@
 //! `${VAR}` in external labels.
 
+use ferula_model::LABEL_LEN_MAX;
+
 /// `text` with `$VAR` and `${VAR}` replaced by what `variable` answers, `$$` by a dollar; a
 /// variable without an answer is left out and named in `unset`. Everything as Go's `os.Expand`
-/// does it: a dollar before anything else stays, and `${` without an end is dropped.
+/// does it: a dollar before anything else stays, and `${` without an end is dropped. Once the
+/// outcome is too long for a label, the rest is left as it is.
 pub(crate) fn expand(
     text: &str,
     variable: &dyn Fn(&str) -> Option<String>,
@@ -10,7 +13,9 @@ pub(crate) fn expand(
 ) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
+    while out.len() <= LABEL_LEN_MAX
+        && let Some((before, after)) = rest.split_once('$')
+    {
         out.push_str(before);
         let (name, after) = name(after);
         rest = after;

@@ -108,7 +108,7 @@ pub struct ScrapeConfig {
 }
 
 /// Targets with the labels they share, as `static_configs` and target files state them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StaticConfig {
     /// `host:port` each.
     pub targets: Vec<String>,

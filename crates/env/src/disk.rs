@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
     /// Names in a directory, sorted; an absent directory is empty.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+    /// What tells one state of a file from another; links are followed.
+    fn stat(&self, path: &Path) -> io::Result<FileStat>;
     /// Creates a directory and those above it.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
     /// Renames within one file system, replacing what is there.
@@ -31,6 +33,17 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
     /// Takes the exclusive lock on a file, creating it; fails at once if another process has it.
     fn lock(&self, path: &Path) -> io::Result<DiskLock>;
+}
+
+/// A file that was written to, or replaced by another, has another one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileStat {
+    /// The file's length.
+    pub len: u64,
+    /// When it was last written to, in nanoseconds since the Unix epoch.
+    pub modified_ns: i64,
+    /// Which file of its file system it is.
+    pub inode: u64,
 }
 
 /// An open file.
@@ -134,6 +147,18 @@ impl Disk for SystemDisk {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let stat = at(path, std::fs::metadata(path))?;
+        Ok(FileStat {
+            len: stat.len(),
+            modified_ns: stat
+                .mtime()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(stat.mtime_nsec()),
+            inode: stat.ino(),
+        })
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {

@@ -10,7 +10,7 @@ pub mod net;
 pub mod spawn;
 
 pub use clock::{Clock, Elapsed, ManualClock, SystemClock, timeout};
-pub use disk::{Disk, DiskFile, DiskLock, SystemDisk};
+pub use disk::{Disk, DiskFile, DiskLock, FileStat, SystemDisk};
 
 /// A seed no other process shares, for hash tables and nonces.
 pub fn random_u64() -> u64 {
