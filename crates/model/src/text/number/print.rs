@@ -88,8 +88,13 @@ const GENERAL_EXPONENTS: std::ops::Range<i32> = -4..6;
 pub fn write_plain(out: &mut impl Sink, value: f64) {
     if !write_special(out, value) && !write_integer(out, value) {
         let mut buffer = zmij::Buffer::new();
-        let digits = Digits::of(buffer.format_finite(value));
-        digits.write_plain(out);
+        let text = buffer.format_finite(value);
+        // Of these sizes, `zmij` uses no exponent, either.
+        if (1e-4..1e15).contains(&value.abs()) {
+            out.put(text.strip_suffix(".0").unwrap_or(text));
+        } else {
+            Digits::of(text).write_plain(out);
+        }
     }
 }
 

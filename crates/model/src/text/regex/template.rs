@@ -129,6 +129,8 @@ mod tests {
         check("(?P<first>.*)-(?<zwei>.*)", "a-b", "$first", "a");
         check("(?P<first>.*)-(.*)", "a-b", "${first}_$2", "a_b");
         check("(a)|(b)", "b", "[$1$2]", "[b]");
+        check("(?P<1x>.*)", "v", "$1x ${1x} $1", "v v v");
+        check("(?<1>.)(.)", "ab", "$1", "a");
     }
 
     #[test]
