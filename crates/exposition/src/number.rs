@@ -149,8 +149,9 @@ pub(crate) fn write_go(out: &mut String, value: f64) {
 }
 
 /// Appends `value` as OpenMetrics wants label values that are numbers: as [`write_go`], but
-/// with `.0` where nothing else says that it is no integer.
+/// with `.0` where nothing else says that it is no integer, and zero without a sign.
 pub(crate) fn write_canonical(out: &mut String, value: f64) {
+    let value = if value == 0.0 { 0.0 } else { value };
     let start = out.len();
     write_go(out, value);
     if value.is_finite() && !out[start..].contains(['.', 'e']) {
@@ -258,7 +259,7 @@ mod tests {
     fn prints_what_go_prints() {
         let cases = [
             (0.0, "0", "0.0"),
-            (-0.0, "-0", "-0.0"),
+            (-0.0, "-0", "0.0"),
             (1.0, "1", "1.0"),
             (-1.0, "-1", "-1.0"),
             (0.25, "0.25", "0.25"),

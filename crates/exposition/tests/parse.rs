@@ -296,6 +296,14 @@ fn open_samples() {
 }
 
 #[test]
+fn open_names_may_hold_line_feeds() {
+    open(
+        "# HELP \"a\nb\" c\n{\"a\nb\",\"c\nd\"=\"e\"} 1\n",
+        &["help a\nb \"c\"", "{__name__=\"a\\nb\",c\nd=\"e\"} 1"],
+    );
+}
+
+#[test]
 fn open_metadata() {
     open(
         "# HELP a x \\\" \\\\ \\n\n# HELP b \n",
