@@ -22,7 +22,6 @@ mod write;
 
 pub use error::{ParseError, Problem};
 pub use format::{EscapingScheme, Format, FormatError, ScrapeProtocol, accept_header};
-pub use number::parse_float;
 pub use parser::{Entry, LABELS_MAX, LINE_BYTES_MAX, Parser};
 pub use series::{Exemplar, LabelIter, Series};
 pub use write::{FamilyWriter, HistogramSnapshot, SummarySnapshot, TEXT_CONTENT_TYPE, TextWriter};
