@@ -1,1 +1,20 @@
-//! HTTP routes that speak Prometheus's API.
+//! HTTP routes that speak Prometheus's API, and the page at `/play`.
+//!
+//! Holds no state of its own: everything it serves is handed in as [`Api`]. Start with
+//! [`router`].
+
+mod compress;
+mod error;
+mod host;
+mod json;
+mod params;
+mod reply;
+mod routes;
+mod server;
+mod stats;
+mod tenant;
+
+pub use host::{BuildInfo, Host, Readiness, RuntimeInfo};
+pub use routes::{Api, router};
+pub use server::{ServerSettings, serve};
+pub use stats::{DURATION_BOUNDS, HandlerStats, HttpStats};

@@ -1,0 +1,137 @@
+//! Which path does what.
+
+mod labels;
+mod lifecycle;
+mod page;
+mod query;
+mod status;
+mod targets;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use ferula_cluster::RefCache;
+use ferula_env::Clock;
+use ferula_promql::Engine;
+use ferula_storage::{Append, Select};
+
+use crate::compress;
+use crate::host::{Host, Readiness};
+use crate::stats::{self, HttpStats};
+
+/// Everything the routes serve from.
+pub struct Api {
+    /// Answers queries.
+    pub engine: Arc<Engine>,
+    /// Reads series.
+    pub select: Arc<dyn Select>,
+    /// Takes samples.
+    pub append: Arc<dyn Append>,
+    /// Finds known series of pushed requests from their raw bytes.
+    pub refs: RefCache,
+    /// What is scraped.
+    pub scrape: Arc<ferula_scrape::Manager>,
+    /// The process.
+    pub host: Arc<dyn Host>,
+    /// Requests, counted.
+    pub http: Arc<HttpStats>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// All routes.
+pub fn router(api: Arc<Api>) -> Router {
+    let json = Router::new()
+        .route("/query", get(query::instant).post(query::instant))
+        .route("/query_range", get(query::range).post(query::range))
+        .route("/series", get(labels::series).post(labels::series))
+        .route("/labels", get(labels::names).post(labels::names))
+        .route("/label/{name}/values", get(labels::values))
+        .route("/metadata", get(targets::metadata))
+        .route("/targets", get(targets::targets))
+        .route("/targets/metadata", get(targets::target_metadata))
+        .route("/scrape_pools", get(targets::scrape_pools))
+        .route("/status/config", get(status::config))
+        .route("/status/flags", get(status::flags))
+        .route("/status/runtimeinfo", get(status::runtime_info))
+        .route("/status/buildinfo", get(status::build_info))
+        .route("/status/tsdb", get(status::tsdb))
+        .layer(from_fn(compress::layer));
+    let needs_readiness = Router::new()
+        .merge(json)
+        .route("/write", post(write::remote_write))
+        .route_layer(from_fn_with_state(api.clone(), require_readiness));
+    let v1 = needs_readiness
+        .route("/status/walreplay", get(status::wal_replay))
+        .layer(from_fn(cors));
+    Router::new()
+        .nest("/api/v1", v1)
+        .route(
+            "/-/healthy",
+            get(lifecycle::healthy).head(lifecycle::healthy),
+        )
+        .route("/-/ready", get(lifecycle::ready).head(lifecycle::ready))
+        .route("/-/reload", axum::routing::any(lifecycle::reload))
+        .route("/-/quit", axum::routing::any(lifecycle::quit))
+        .route(
+            "/metrics",
+            get(lifecycle::metrics).layer(from_fn(compress::layer)),
+        )
+        .route("/", get(page::play))
+        .route("/play", get(page::play))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
+        .method_not_allowed_fallback(|| async {
+            (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
+        })
+        .layer(from_fn_with_state(api.http.clone(), stats::layer))
+        .with_state(api)
+}
+
+/// Answers 503 until the start is done, and again while stopping.
+async fn require_readiness(
+    State(api): State<Arc<Api>>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    let stopping = match api.host.readiness() {
+        Readiness::Ready => return next.run(request).await,
+        Readiness::Starting(_) => "false",
+        Readiness::Stopping => "true",
+    };
+    let headers = [("X-Prometheus-Stopping", stopping)];
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        headers,
+        "Service Unavailable",
+    )
+        .into_response()
+}
+
+/// Lets pages of other origins ask, as the reference does by default.
+async fn cors(request: Request, next: Next) -> Response<Body> {
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let preflight = request.method() == Method::OPTIONS;
+    let mut response = match preflight {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin {
+        let allowed = HeaderValue::from_static("Accept, Authorization, Content-Type, Origin");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+        let methods = HeaderValue::from_static("GET, POST, OPTIONS");
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+        let exposed = HeaderValue::from_static("Date");
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    response
+}

@@ -1,0 +1,259 @@
+//! Instant and range queries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use ferula_model::{Labels, Value};
+use ferula_promql::{MatrixSeries, QueryError, QueryParams, QueryResult, QueryStats, QueryValue};
+use ferula_storage::Columns;
+use serde_json::json;
+
+use super::Api;
+use crate::error::{ApiError, ErrorKind};
+use crate::json;
+use crate::params::{Params, parse_duration_ms};
+use crate::reply::{ApiResult, Reply, respond};
+use crate::tenant::tenant_of;
+
+/// The most steps a range query may have.
+const POINTS_MAX: i64 = 11_000;
+
+pub(super) async fn instant(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    respond(instant_of(&api, &headers, &params).await)
+}
+
+async fn instant_of(api: &Api, headers: &HeaderMap, params: &Params) -> ApiResult {
+    let limit = params.limit()?;
+    let time = params.time_or("time", api.clock.now_ms())?;
+    let options = options(params)?;
+    let (tenant, text) = (tenant_of(headers), params.get("query"));
+    let result = api
+        .engine
+        .instant(&*api.select, &tenant, text, time, &options)
+        .await;
+    answer(result, limit, params.get("stats"))
+}
+
+pub(super) async fn range(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    params: Params,
+) -> Response {
+    respond(range_of(&api, &headers, &params).await)
+}
+
+async fn range_of(api: &Api, headers: &HeaderMap, params: &Params) -> ApiResult {
+    let limit = params.limit()?;
+    let (start, end) = (params.time("start")?, params.time("end")?);
+    if end < start {
+        return Err(ApiError::parameter(
+            "end",
+            "end timestamp must not be before start time",
+        ));
+    }
+    let step = parse_duration_ms(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
+    if step <= 0 {
+        let text = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(ApiError::parameter("step", text));
+    }
+    if end.saturating_sub(start) / step > POINTS_MAX {
+        let text = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+        return Err(ApiError::bad_data(text));
+    }
+    let options = options(params)?;
+    let (tenant, text) = (tenant_of(headers), params.get("query"));
+    let result = api
+        .engine
+        .range(&*api.select, &tenant, text, start, end, step, &options)
+        .await;
+    answer(result, limit, params.get("stats"))
+}
+
+fn options(params: &Params) -> Result<QueryParams, ApiError> {
+    let timeout = params.duration("timeout")?;
+    let lookback = match params.get("lookback_delta") {
+        "" => None,
+        text => {
+            let ms = parse_duration_ms(text).map_err(|error| {
+                ApiError::bad_data(format!("error parsing lookback delta duration: {error}"))
+            })?;
+            u64::try_from(ms)
+                .ok()
+                .filter(|&ms| ms > 0)
+                .map(Duration::from_millis)
+        }
+    };
+    Ok(QueryParams {
+        timeout,
+        lookback,
+        ..QueryParams::default()
+    })
+}
+
+fn answer(result: Result<QueryResult, QueryError>, limit: usize, stats: &str) -> ApiResult {
+    let mut result = result.map_err(query_error)?;
+    let truncated = match &mut result.value {
+        QueryValue::Vector(samples) => truncate(samples, limit),
+        QueryValue::Matrix(series) => truncate(series, limit),
+        QueryValue::Scalar { .. } | QueryValue::String { .. } => false,
+    };
+    if truncated {
+        result
+            .warnings
+            .push("results truncated due to limit".to_owned());
+    }
+    if !matches!(stats, "" | "true" | "all") {
+        let quoted = ferula_model::text::quote::quoted(stats);
+        result.warnings.push(format!(
+            "value {quoted} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\""
+        ));
+    }
+    let mut data = String::from("{\"resultType\":\"");
+    write_value(&mut data, &result.value);
+    if !stats.is_empty() {
+        data.push_str(",\"stats\":");
+        data.push_str(&stats_json(&result.stats));
+    }
+    data.push('}');
+    Ok(Reply {
+        data,
+        warnings: result.warnings,
+        infos: result.infos,
+    })
+}
+
+fn query_error(error: QueryError) -> ApiError {
+    let text = error.to_string();
+    match error {
+        QueryError::Parse(_) => ApiError::parameter("query", text),
+        QueryError::Timeout(_) => ApiError::new(ErrorKind::Timeout, text),
+        QueryError::Canceled(_) => ApiError::new(ErrorKind::Canceled, text),
+        QueryError::Execution(_)
+        | QueryError::TooManySamples
+        | QueryError::Storage(_)
+        | QueryError::Internal(_) => ApiError::new(ErrorKind::Execution, text),
+    }
+}
+
+fn truncate<T>(list: &mut Vec<T>, limit: usize) -> bool {
+    let too_long = limit > 0 && list.len() > limit;
+    if too_long {
+        list.truncate(limit);
+    }
+    too_long
+}
+
+/// Appends `vector","result":[…]` and the like.
+fn write_value(out: &mut String, value: &QueryValue) {
+    match value {
+        QueryValue::Scalar { timestamp, value } => {
+            out.push_str("scalar\",\"result\":[");
+            seconds(out, *timestamp);
+            out.push_str(",\"");
+            ferula_model::text::number::write_plain(out, *value);
+            out.push_str("\"]");
+        }
+        QueryValue::String { timestamp, value } => {
+            out.push_str("string\",\"result\":[");
+            seconds(out, *timestamp);
+            out.push(',');
+            json::string(out, value, true);
+            out.push(']');
+        }
+        QueryValue::Vector(samples) => {
+            out.push_str("vector\",\"result\":[");
+            for (i, sample) in samples.iter().enumerate() {
+                begin_series(out, i, &sample.labels);
+                match &sample.value {
+                    Value::Float(v) => {
+                        out.push_str(",\"value\":");
+                        json::point(out, sample.timestamp, *v);
+                    }
+                    Value::Histogram(h) => {
+                        out.push_str(",\"histogram\":[");
+                        json::timestamp(out, sample.timestamp);
+                        out.push(',');
+                        json::histogram(out, h);
+                        out.push(']');
+                    }
+                }
+                out.push('}');
+            }
+            out.push(']');
+        }
+        QueryValue::Matrix(series) => {
+            out.push_str("matrix\",\"result\":[");
+            for (i, MatrixSeries { labels, columns }) in series.iter().enumerate() {
+                begin_series(out, i, labels);
+                write_columns(out, columns);
+                out.push('}');
+            }
+            out.push(']');
+        }
+    }
+}
+
+fn begin_series(out: &mut String, index: usize, labels: &Labels) {
+    out.push_str(if index > 0 {
+        ",{\"metric\":"
+    } else {
+        "{\"metric\":"
+    });
+    json::labels(out, labels);
+}
+
+fn write_columns(out: &mut String, columns: &Columns) {
+    if !columns.timestamps.is_empty() {
+        out.push_str(",\"values\":[");
+        for (i, (t, v)) in columns.timestamps.iter().zip(&columns.values).enumerate() {
+            if i > 0 {
+                out.push(',');
+            }
+            json::point(out, *t, *v);
+        }
+        out.push(']');
+    }
+    if !columns.histograms.is_empty() {
+        out.push_str(",\"histograms\":[");
+        for (i, point) in columns.histograms.iter().enumerate() {
+            out.push_str(if i > 0 { ",[" } else { "[" });
+            json::timestamp(out, point.timestamp);
+            out.push(',');
+            json::histogram(out, &point.histogram);
+            out.push(']');
+        }
+        out.push(']');
+    }
+}
+
+/// A time as a plain JSON number, which scalars and strings have.
+fn seconds(out: &mut String, t: i64) {
+    ferula_model::text::number::write_plain(out, t as f64 / 1_000.0);
+}
+
+fn stats_json(stats: &QueryStats) -> String {
+    let s = Duration::as_secs_f64;
+    let exec = stats.queue_time + stats.prepare_time + stats.eval_time;
+    json!({
+        "timings": {
+            "evalTotalTime": s(&(stats.prepare_time + stats.eval_time)),
+            "resultSortTime": 0,
+            "queryPreparationTime": s(&stats.prepare_time),
+            "innerEvalTime": s(&stats.eval_time),
+            "execQueueTime": s(&stats.queue_time),
+            "execTotalTime": s(&exec),
+        },
+        "samples": {
+            "totalQueryableSamples": stats.samples_total,
+            "peakSamples": stats.samples_peak,
+        },
+    })
+    .to_string()
+}
