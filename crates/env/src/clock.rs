@@ -122,15 +122,18 @@ impl Clock for ManualClock {
 pub struct Elapsed;
 
 /// Runs `work`, but no longer than `limit` on `clock`.
-pub async fn timeout<F: Future>(
+pub fn timeout<F: Future>(
     clock: &dyn Clock,
     limit: Duration,
     work: F,
-) -> Result<F::Output, Elapsed> {
-    let work = std::pin::pin!(work);
-    match futures::future::select(work, clock.sleep(limit)).await {
-        futures::future::Either::Left((output, _)) => Ok(output),
-        futures::future::Either::Right(((), _)) => Err(Elapsed),
+) -> impl Future<Output = Result<F::Output, Elapsed>> + use<F> {
+    let sleep = clock.sleep(limit);
+    async move {
+        let work = std::pin::pin!(work);
+        match futures::future::select(work, sleep).await {
+            futures::future::Either::Left((output, _)) => Ok(output),
+            futures::future::Either::Right(((), _)) => Err(Elapsed),
+        }
     }
 }
 

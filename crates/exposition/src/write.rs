@@ -1,8 +1,9 @@
 //! Writes Prometheus text 0.0.4: our own `/metrics` page.
 
 use ferula_model::MetricKind;
-use ferula_model::text::number::write_general;
 use ferula_model::text::{is_legacy_label_name, is_legacy_metric_name};
+
+use crate::number::write_go;
 
 /// The `Content-Type` of what [`TextWriter`] writes.
 pub const TEXT_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -167,7 +168,7 @@ impl FamilyWriter<'_> {
             out.push_str(separator);
             out.push_str(name);
             out.push_str("=\"");
-            write_general(out, value);
+            write_go(out, value);
             out.push('"');
             separator = ",";
         }
@@ -175,7 +176,7 @@ impl FamilyWriter<'_> {
             out.push('}');
         }
         out.push(' ');
-        write_general(out, value);
+        write_go(out, value);
         out.push('\n');
         self
     }

@@ -1,39 +1,60 @@
-//! The `ferula` command.
+//! The `ferula` command: reads the command line, builds the parts, runs them, ends them in
+//! order. Start with [`serve::run`].
 
-use std::net::SocketAddr;
+mod flags;
+mod host;
+mod late;
+mod logging;
+mod metrics;
+mod process;
+mod reload;
+mod serve;
+mod settings;
 
-use anyhow::Context as _;
-use axum::{Router, routing::get};
-use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
-/// A Prometheus-class metrics monitoring platform.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
+use clap::Command;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+const ABOUT: &str = "A Prometheus-class metrics monitoring platform in one binary";
+
+const SERVE_HELP: &str = "\
+Examples:
+  ferula serve
+      Stores in ./ferula-data, listens on 127.0.0.1:9090, scrapes itself every 15 s.
+  ferula serve --config.file prometheus.yml --storage.path /var/lib/ferula
+      Runs a Prometheus configuration.
+
+Prometheus's own flags are accepted; those without effect here are named in the log.
+SIGHUP reads the configuration again, SIGTERM and Ctrl-C end the server in order.";
+
+fn command() -> Command {
+    let serve = Command::new("serve")
+        .about("Run the server: scrape, receive, store, answer")
+        .after_help(SERVE_HELP);
+    Command::new("ferula")
+        .about(ABOUT)
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(flags::add_to(serve))
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Run the server.
-    Serve {
-        /// Where to listen for HTTP.
-        #[arg(long = "web.listen-address", default_value = "127.0.0.1:9090")]
-        listen: SocketAddr,
-    },
+fn main() -> ExitCode {
+    // A wrong command line ends here, with exit code 2 and clap's words.
+    let matches = command().get_matches();
+    match matches.subcommand() {
+        Some(("serve", given)) => serve::run(flags::Given::new(given.clone())),
+        _ => ExitCode::from(2),
+    }
 }
 
-fn main() -> anyhow::Result<()> {
-    let Cli {
-        command: Command::Serve { listen },
-    } = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async move {
-        let listener = ferula_env::net::listen(listen).await?;
-        let app = Router::new().route("/-/ready", get(|| async { "Ferula is Ready.\n" }));
-        axum::serve(listener, app).await.context("serving HTTP")
-    })
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_sound() {
+        super::command().debug_assert();
+    }
 }

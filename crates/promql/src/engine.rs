@@ -259,15 +259,16 @@ impl Engine {
             subquery_step_ms: millis(self.options.subquery_step),
         };
         let plan = make_plan(&query.expr, times, settings)?;
-        let selected: Vec<Selected> = futures::stream::iter(&plan.selections)
-            .map(|selection| {
-                select.select(SelectRequest {
-                    tenant: tenant.clone(),
-                    matchers: selection.matchers.clone(),
-                    range: selection.range,
-                    hints: selection.hints.clone(),
-                })
-            })
+        let mut selecting = Vec::with_capacity(plan.selections.len());
+        for selection in &plan.selections {
+            selecting.push(select.select(SelectRequest {
+                tenant: tenant.clone(),
+                matchers: selection.matchers.clone(),
+                range: selection.range,
+                hints: selection.hints.clone(),
+            }));
+        }
+        let selected: Vec<Selected> = futures::stream::iter(selecting)
             .buffered(SELECTS_AT_ONCE)
             .try_collect()
             .await?;
