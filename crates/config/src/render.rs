@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 use ferula_model::Labels;
 use ferula_model::text::NameScheme;
-use ferula_relabel::Rule;
+use ferula_relabel::{Rule, RuleConfig};
 
 use crate::units::{format_duration, format_size};
 use crate::yaml::{Kind, Value};
@@ -41,7 +41,9 @@ fn global(out: &mut Writer, global: &GlobalConfig) {
 
 fn job(out: &mut Writer, job: &ScrapeConfig) {
     out.set("job_name", scalar(&job.job_name));
-    out.set("honor_labels", job.honor_labels);
+    if job.honor_labels {
+        out.set("honor_labels", true);
+    }
     out.set("honor_timestamps", job.honor_timestamps);
     out.set("track_timestamps_staleness", job.track_timestamps_staleness);
     if !job.params.is_empty() {
@@ -104,10 +106,17 @@ fn limits(out: &mut Writer, limits: &Limits) {
 fn rule(out: &mut Writer, rule: &Rule) {
     let config = rule.config();
     if !config.source_labels.is_empty() {
-        out.texts("source_labels", &config.source_labels);
+        let names: Vec<_> = config
+            .source_labels
+            .iter()
+            .map(|name| scalar(name))
+            .collect();
+        out.set("source_labels", format_args!("[{}]", names.join(", ")));
     }
     out.set("separator", scalar(&config.separator));
-    out.set("regex", scalar(&config.regex));
+    if config.regex != RuleConfig::default().regex {
+        out.set("regex", scalar(&config.regex));
+    }
     if config.modulus > 0 {
         out.set("modulus", config.modulus);
     }
@@ -198,13 +207,20 @@ impl Writer {
     }
 }
 
-/// Text as YAML reads it back: plain where it can be, else in quotes.
+/// Text as YAML reads it back: plain where it can be, else in quotes, double ones if it would
+/// mean something else without them.
 fn scalar(text: &str) -> String {
-    if is_plain(text) {
+    let kind = Kind::Scalar {
+        text: text.into(),
+        plain: true,
+        tag: None,
+    };
+    let means_text = matches!(Value::of(&kind), Some(Value::Text));
+    if means_text && is_plain(text) {
         return text.to_owned();
     }
     let printable = |c: char| !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{FEFF}');
-    if text.chars().all(printable) {
+    if means_text && text.chars().all(printable) {
         return format!("'{}'", text.replace('\'', "''"));
     }
     let mut out = String::from('"');
@@ -223,18 +239,12 @@ fn scalar(text: &str) -> String {
     out
 }
 
-/// Whether text means itself without quotes. Careful rather than complete: what it refuses is
+/// Whether text can stand without quotes. Careful rather than complete: what it refuses is
 /// quoted, which is never wrong.
 fn is_plain(text: &str) -> bool {
-    let kind = Kind::Scalar {
-        text: text.into(),
-        plain: true,
-        tag: None,
-    };
     let starts_plain = |c: char| c.is_alphanumeric() || "_/$(.^;+".contains(c);
     let inside_plain = |c: char| c.is_alphanumeric() || "_/$().*^;+-:@%=|?<>~! ".contains(c);
-    Value::of(&kind) == Some(Value::Text)
-        && text.starts_with(starts_plain)
+    text.starts_with(starts_plain)
         && text.chars().all(inside_plain)
         && !text.contains(": ")
         && !text.ends_with([':', ' '])
@@ -253,9 +263,9 @@ mod tests {
             ("(.*)", "(.*)"),
             ("$1", "$1"),
             (";", ";"),
-            ("", "''"),
-            ("true", "'true'"),
-            ("15", "'15'"),
+            ("", "\"\""),
+            ("true", "\"true\""),
+            ("15", "\"15\""),
             ("a: b", "'a: b'"),
             ("it's", "'it''s'"),
             ("a #b", "'a #b'"),

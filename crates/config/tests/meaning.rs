@@ -178,20 +178,21 @@ fn scalars_keep_their_text() {
 }
 
 #[test]
-fn what_is_merged_yields_to_what_is_said() {
+fn of_what_is_said_and_what_is_merged_the_later_wins() {
     let config = good(
         "scrape_configs:\n\
-         - job_name: a\n  <<: &x {metrics_path: /x, honor_labels: true}\n\
+         - job_name: a\n  <<: &x {metrics_path: /x, honor_labels: true}\n  metrics_path: /a\n\
          - job_name: b\n  metrics_path: /b\n  <<: *x\n\
-         - <<: [{scheme: http, metrics_path: /first}, *x]\n  job_name: c\n",
+         - <<: [{scheme: http, metrics_path: /first}, *x]\n  job_name: c\n\
+         - {job_name: d, <<: {metrics_path: /1}, <<: {metrics_path: /2}}\n",
     );
-    let of = |i: usize| {
-        let job = &config.scrape_configs[i];
-        (job.metrics_path.as_str(), job.honor_labels)
-    };
+    let jobs = config.scrape_configs.iter();
+    let got: Vec<_> = jobs
+        .map(|j| (j.metrics_path.as_str(), j.honor_labels))
+        .collect();
     assert_eq!(
-        [of(0), of(1), of(2)],
-        [("/x", true), ("/b", true), ("/first", true)]
+        got,
+        [("/a", true), ("/x", true), ("/first", true), ("/2", false)]
     );
 }
 
@@ -355,7 +356,6 @@ global:
   extra_scrape_metrics: false
 scrape_configs:
 - job_name: p
-  honor_labels: false
   honor_timestamps: true
   track_timestamps_staleness: false
   scrape_interval: 1m

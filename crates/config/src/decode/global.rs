@@ -50,8 +50,8 @@ pub(super) fn global(
     }
 }
 
-/// Which names are good and what becomes of others. Where only the first is said, the second
-/// follows from it; where neither is, both are `inherited`.
+/// Which names are good and what becomes of others; what is not said is `inherited`. With
+/// `legacy` alone, names are escaped with underscores.
 pub(super) fn name_schemes<'t>(
     cx: &mut Cx<'t>,
     fields: &Fields<'t>,
@@ -63,11 +63,11 @@ pub(super) fn name_schemes<'t>(
     let key = "metric_name_escaping_scheme";
     fields.read(cx, key, values::escaping_scheme, &mut escaping);
     let chosen = match (names, escaping) {
-        (None, None) => inherited,
-        (None, Some(escaping)) => (inherited.0, escaping),
-        (Some(names), Some(escaping)) => (names, escaping),
-        (Some(NameScheme::Utf8), None) => (NameScheme::Utf8, EscapingScheme::AllowUtf8),
         (Some(NameScheme::Legacy), None) => (NameScheme::Legacy, EscapingScheme::Underscores),
+        (names, escaping) => (
+            names.unwrap_or(inherited.0),
+            escaping.unwrap_or(inherited.1),
+        ),
     };
     if chosen == (NameScheme::Legacy, EscapingScheme::AllowUtf8)
         && let Some(span) = fields.span(cx, key)

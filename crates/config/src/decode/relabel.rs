@@ -88,8 +88,11 @@ fn refusal(cx: &Cx<'_>, fields: &Fields<'_>, whole: Span, error: &RuleError) -> 
         RuleError::Regex(error) => {
             let why = error.to_string();
             let why = why.strip_prefix("error parsing regexp: ").unwrap_or(&why);
-            let why = why.lines().last().unwrap_or("").trim();
             let span = quoted_part(cx, span, why).unwrap_or(span);
+            let why = match why.split_once('\n') {
+                Some((line, _)) => format!("{line}…`"),
+                None => why.to_owned(),
+            };
             Diagnostic::error("E-config-regex", span, "invalid regular expression")
                 .labelled(why)
                 .note("a pattern matches the whole value")

@@ -129,10 +129,10 @@ fn file_sd(cx: &mut Cx<'_>, node: NodeId, dir: &Path) -> Read<FileSdConfig> {
 
 /// Whether the name has an ending that says what is inside, and `*` in its last segment alone.
 fn is_target_file(path: &str) -> bool {
-    let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
-    let known = ["json", "yml", "yaml"];
-    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-    known.iter().any(|e| e.eq_ignore_ascii_case(ending)) && !folder.contains('*')
+    let (_, ending) = path.rsplit_once('.').unwrap_or_default();
+    let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+    let known = ["json", "yml", "yaml", "JSON", "YML", "YAML"];
+    known.contains(&ending) && !folder.contains('*')
 }
 
 #[cfg(test)]
@@ -141,10 +141,10 @@ mod tests {
 
     #[test]
     fn names_of_target_files() {
-        for good in ["a.json", "/x/y/*.yml", "*-b*.YAML", "x.y/a.Json"] {
+        for good in ["a.json", "/x/y/*.yml", "*-b*.YAML", "x.y/a.json"] {
             assert!(is_target_file(good), "{good}");
         }
-        for bad in ["", "a", "a.txt", "*/a.json", "a.json/", ".json/b"] {
+        for bad in ["", "a", "a.txt", "*/a.json", "a.json/", ".json/b", "a.Json"] {
             assert!(!is_target_file(bad), "{bad}");
         }
     }

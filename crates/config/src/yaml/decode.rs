@@ -1,7 +1,8 @@
 //! From nodes to values, collecting mistakes.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use ferula_diag::{Diagnostic, Severity, Source, Span};
 
@@ -164,52 +165,46 @@ impl<'t> Cx<'t> {
         (read.len() == items.len()).then_some(read)
     }
 
-    /// The pairs of a mapping, `<<` followed; absent is empty. What stands in the mapping itself
-    /// wins over what is merged into it, and of several merged the first. A key given twice is
-    /// reported.
+    /// The pairs of a mapping, `<<` followed; absent is empty. As in the reference, and unlike in
+    /// YAML's own words, what comes later wins, be it said or merged; of a list of merged
+    /// mappings the first wins. A key given twice is reported.
     pub(crate) fn pairs(&mut self, id: NodeId) -> Read<Vec<Pair<'t>>> {
-        let mut pairs = Vec::new();
+        let mut layers = Layers::default();
         match &self.tree.node(id).kind {
-            Kind::Map(_) => self.merge(id, &mut pairs, &mut HashSet::new()),
+            Kind::Map(_) => self.lay(id, &mut layers),
             _ if self.is_null(id) => {}
             _ => return self.mismatch(id, "a mapping"),
         }
-        Some(pairs)
+        Some(layers.pairs)
     }
 
-    /// Adds the pairs of mapping `id` that are not there yet. Merges cannot go round in circles,
-    /// since a tree has none, and the tree's depth bounds how far they go.
-    fn merge(&mut self, id: NodeId, pairs: &mut Vec<Pair<'t>>, seen: &mut HashSet<&'t str>) {
+    /// Lays the pairs of mapping `id` over those that are there. Merges cannot go round in
+    /// circles, since a tree has none, and the tree's depth bounds how far they go.
+    fn lay(&mut self, id: NodeId, layers: &mut Layers<'t>) {
         let tree = self.tree;
         let Kind::Map(children) = &tree.node(id).kind else {
             self.mismatch::<()>(id, "a mapping to merge");
             return;
         };
-        let mut merged = Vec::new();
         // Only what stands in this very mapping can be there twice by mistake.
         let mut own = HashSet::new();
         for &(key, value) in children {
             if self.value(key) == Some(Value::Merge) {
-                merged.push(value);
+                match &tree.node(value).kind {
+                    Kind::List(items) => {
+                        items.iter().rev().for_each(|item| self.lay(*item, layers));
+                    }
+                    _ => self.lay(value, layers),
+                }
                 continue;
             }
             let Some(name) = self.text(key) else { continue };
-            if !own.insert(name) {
+            if own.insert(name) {
+                layers.set(Pair { name, key, value });
+            } else {
                 let span = self.span(key);
                 let message = format!("key `{}` is there twice", shown(name));
                 self.report(Diagnostic::error("E-config-duplicate-key", span, message));
-            } else if seen.insert(name) {
-                pairs.push(Pair { name, key, value });
-            }
-        }
-        for value in merged {
-            match &tree.node(value).kind {
-                Kind::List(items) => {
-                    for &item in items {
-                        self.merge(item, pairs, seen);
-                    }
-                }
-                _ => self.merge(value, pairs, seen),
             }
         }
     }
@@ -297,6 +292,25 @@ pub(crate) struct Pair<'t> {
     pub(crate) name: &'t str,
     pub(crate) key: NodeId,
     pub(crate) value: NodeId,
+}
+
+/// The pairs of a mapping as it is put together.
+#[derive(Default)]
+struct Layers<'t> {
+    pairs: Vec<Pair<'t>>,
+    places: HashMap<&'t str, usize>,
+}
+
+impl<'t> Layers<'t> {
+    fn set(&mut self, pair: Pair<'t>) {
+        match self.places.entry(pair.name) {
+            Entry::Occupied(place) => self.pairs[*place.get()] = pair,
+            Entry::Vacant(place) => {
+                place.insert(self.pairs.len());
+                self.pairs.push(pair);
+            }
+        }
+    }
 }
 
 /// The keys of a section that are there.

@@ -269,7 +269,7 @@ fn pairs(children: &[NodeId]) -> Vec<(NodeId, NodeId)> {
 
 /// `str` for `!!str`, `!name` for tags of one's own.
 fn tag_text(tag: &Tag) -> Box<str> {
-    match tag.core_suffix() {
+    match tag.suffix_in_namespace("tag:yaml.org,2002:") {
         Some(core) => core.into(),
         None => format!("!{}", tag.suffix()).into(),
     }
