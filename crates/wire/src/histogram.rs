@@ -224,7 +224,8 @@ fn coarsen(
         Counts::Integer {
             positive, negative, ..
         } => {
-            let add = |a: &mut u64, b: u64| *a = a.saturating_add(b);
+            // As wide as the wire's differences: neither side of the sum is larger.
+            let add = |a: &mut u64, b: u64| *a = (*a + b).min(i64::MAX as u64);
             coarsen_side(Positive, positive_spans, positive, schema, add)?;
             coarsen_side(Negative, negative_spans, negative, schema, add)
         }
