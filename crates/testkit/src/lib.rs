@@ -6,6 +6,7 @@
 
 mod cursor;
 mod duration;
+pub mod fuzz;
 mod histogram;
 mod notation;
 mod store;
