@@ -13,7 +13,10 @@ fn fuzz_dir() -> PathBuf {
 
 fn entries(dir: &Path) -> Vec<PathBuf> {
     let list = fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display()));
-    let mut paths: Vec<_> = list.map(|entry| entry.unwrap().path()).collect();
+    let paths = list.map(|entry| entry.map(|entry| entry.path()));
+    let mut paths: Vec<_> = paths
+        .collect::<Result<_, _>>()
+        .expect("a readable directory");
     paths.sort();
     paths
 }
