@@ -43,12 +43,10 @@ impl<'t> Cx<'t> {
     /// Keeps a finding. One about a node that is reached by several ways is kept once.
     pub(crate) fn report(&mut self, finding: Diagnostic) {
         self.has_errors |= finding.severity == Severity::Error;
-        if self.findings.contains(&finding) {
-            return;
-        }
-        match self.is_full() {
-            true => self.more += 1,
-            false => self.findings.push(finding),
+        if self.is_full() {
+            self.more += 1;
+        } else if !self.findings.contains(&finding) {
+            self.findings.push(finding);
         }
     }
 
