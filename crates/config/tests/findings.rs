@@ -2,11 +2,10 @@
 //! `FERULA_UPDATE=1` to write the texts anew, then read the difference.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used)] // the cases are files of the repository
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use ferula_config::{Surroundings, load_bytes};
-use ferula_diag::render;
+use ferula_diag::render_all;
 
 fn text_of(path: &Path) -> String {
     let name = path.file_name().unwrap().to_str().unwrap();
@@ -20,11 +19,7 @@ fn text_of(path: &Path) -> String {
         Ok(loaded) => ("good", loaded.warnings),
         Err(findings) => ("refused", findings),
     };
-    let mut out = format!("{verdict}\n");
-    for finding in findings {
-        writeln!(out, "\n{}", render(&source, &finding).trim_end()).unwrap();
-    }
-    out
+    format!("{verdict}\n\n{}", render_all([(&source, &findings[..])]))
 }
 
 #[test]
