@@ -119,11 +119,12 @@ fn render(list: Vec<(String, Span)>, kind: &str, text: &str) -> Vec<String> {
 }
 
 fn repair_text(repair: &Repair) -> String {
-    use crate::functions::format::{general, general_precise, rfc3339};
+    use crate::functions::format::{general_precise, rfc3339};
+    use ferula_model::text::number::Form;
     format!(
         "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
-        general(repair.buckets.0),
-        general(repair.buckets.1),
+        Form::General.show(repair.buckets.0),
+        Form::General.show(repair.buckets.1),
         general_precise(repair.max_diff, 2),
         repair.samples,
         rfc3339(repair.times.0),

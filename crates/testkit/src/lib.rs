@@ -6,12 +6,23 @@
 
 mod cursor;
 mod duration;
-pub mod fuzz;
+
 mod histogram;
 mod notation;
+
+mod nhcb;
 mod store;
+
+pub mod fuzz;
+
+mod compare;
+mod pin;
+mod runner;
+mod script;
 
 pub use duration::parse_duration;
 pub use histogram::{compact_buckets, histograms_agree};
 pub use notation::{Item, NotationError, SeriesLine, parse_labels, parse_series};
+pub use runner::{Failure, Report, ScriptOptions, run_script};
+pub use script::ScriptError;
 pub use store::MemStore;

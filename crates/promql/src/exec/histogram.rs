@@ -1,11 +1,13 @@
 //! `histogram_quantile` and `histogram_fraction` over classic buckets.
 
+use ferula_model::text::number::Form;
+use ferula_model::text::quote::quoted;
+
 use super::grouping::{Ordinals, push_text};
 use super::row::{Key, Row};
 use super::{Column, Exec, Frame, is_absent};
 use crate::annotations::Repair;
 use crate::error::QueryError;
-use crate::functions::format::general;
 use crate::functions::histogram_classic::{Bucket, Raised, fraction, parse_bound, quantile};
 use crate::plan::{Grid, HistogramCall, HistogramWanted};
 
@@ -122,11 +124,14 @@ impl<'q> Exec<'q> {
     fn note_bad_bound(&self, call: &HistogramCall, frame: &Frame<'_>, i: usize) {
         let labels = frame.labels(i);
         let mut message = format!(
-            "bucket label {BOUND:?} is missing or has a malformed value of {:?}",
-            labels.value(BOUND)
+            "bucket label \"{BOUND}\" is missing or has a malformed value of {}",
+            quoted(labels.value(BOUND))
         );
         if self.delayed_names {
-            message.push_str(&format!(" for metric name {:?}", labels.metric_name()));
+            message.push_str(&format!(
+                " for metric name {}",
+                quoted(labels.metric_name())
+            ));
         }
         self.notes.warn(message, call.child_span);
     }
@@ -157,6 +162,6 @@ fn gather(histogram: &Classic, frame: &Frame<'_>, step: usize, buckets: &mut Vec
 pub(super) fn quantile_message(phi: f64) -> String {
     format!(
         "quantile value should be between 0 and 1, got {}",
-        general(phi)
+        Form::General.show(phi)
     )
 }

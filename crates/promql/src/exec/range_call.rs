@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use ferula_model::text::quote::quoted;
 use ferula_model::{Labels, Timestamp};
 use ferula_storage::{Columns, HistogramPoint};
 
@@ -152,13 +153,15 @@ impl<'q> Exec<'q> {
             meta.labels.metric_name()
         };
         if notes.mixed {
-            let message =
-                format!("encountered a mix of histograms and floats for metric name {name:?}");
+            let message = format!(
+                "encountered a mix of histograms and floats for metric name {}",
+                quoted(name)
+            );
             self.notes.warn(message, span);
         }
         if notes.ignored {
             self.notes.info(
-                format!("ignored histograms in a range containing both floats and histograms for metric name {name:?}"),
+                format!("ignored histograms in a range containing both floats and histograms for metric name {}", quoted(name)),
                 span,
             );
         }
@@ -172,7 +175,7 @@ impl<'q> Exec<'q> {
             && row.values.iter().any(|&v| !is_absent(v))
         {
             self.notes.info(
-                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"),
+                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", quoted(name)),
                 span,
             );
         }

@@ -8,10 +8,11 @@ use super::row::{Key, Meta, Row};
 use super::sort::nan_last;
 use super::{ABSENT, Column, Exec, Frame, is_absent};
 use crate::error::QueryError;
-use crate::functions::format::{general, plain};
 use crate::functions::sum::quantile;
-use crate::plan::{Aggregate, Grid, Param};
+use crate::plan::{Aggregate, Grid, Param, is_label_name};
 use crate::syntax::ast::AggregateOp;
+use ferula_model::text::number::Form;
+use ferula_model::text::quote::quoted;
 
 /// The largest double below 2^63: parameters from here on are no count.
 const COUNT_END: f64 = 9_223_372_036_854_774_784.0;
@@ -174,8 +175,8 @@ impl<'q> Exec<'q> {
             if r.abs() > 1.0 {
                 let message = format!(
                     "ratio value should be between -1 and 1, got {}, capping to {}",
-                    general(r),
-                    general(r.signum())
+                    Form::General.show(r),
+                    Form::General.show(r.signum())
                 );
                 self.notes.warn(message, aggregate.param_span);
             }
@@ -206,8 +207,11 @@ impl<'q> Exec<'q> {
                 "count_values without a label".to_owned(),
             ));
         };
-        if label.is_empty() {
-            return Err(QueryError::execution("invalid label name \"\""));
+        if !is_label_name(label) {
+            return Err(QueryError::execution(format!(
+                "invalid label name {}",
+                quoted(label)
+            )));
         }
         let mut grouping = aggregate.grouping.clone();
         if !grouping.without
@@ -230,7 +234,7 @@ impl<'q> Exec<'q> {
                 let group = match last {
                     Some((known, group)) if known == bits => group,
                     _ => *group_of.entry(bits).or_insert_with(|| {
-                        let labels = meta.labels.with(label, &plain(v));
+                        let labels = meta.labels.with(label, &Form::Plain.show(v).to_string());
                         groups.of(Meta {
                             labels: &labels,
                             drop_name: meta.drop_name,
@@ -269,13 +273,13 @@ fn wants_any(param: &Column) -> Result<bool, QueryError> {
         return Ok(false);
     }
     if let Some(&k) = values.iter().find(|&&k| k <= COUNT_START) {
-        let k = general(k);
+        let k = Form::General.show(k);
         return Err(QueryError::execution(format!(
             "Scalar value {k} underflows int64"
         )));
     }
     if let Some(&k) = values.iter().find(|&&k| k >= COUNT_END) {
-        let k = general(k);
+        let k = Form::General.show(k);
         return Err(QueryError::execution(format!(
             "Scalar value {k} overflows int64"
         )));

@@ -78,9 +78,6 @@ pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64
     if lower >= upper {
         return 0.0;
     }
-    if buckets.len() < 2 {
-        return f64::NAN;
-    }
     (rank_of(upper, buckets) - rank_of(lower, buckets)) / total
 }
 
@@ -211,5 +208,6 @@ mod tests {
         assert_eq!(f(2.0, 100.0), 0.0);
         assert_eq!(f(1.0, 1.0), 0.0);
         assert!(f(f64::NAN, 1.0).is_nan());
+        assert_eq!(fraction(0.0, 1.0, &mut buckets(&[(INF, 5.0)])), 0.0);
     }
 }

@@ -216,7 +216,7 @@ impl Builder<'_> {
                     "invalid regular expression in label_replace(): {pattern}"
                 ))
             })?;
-            if target.is_empty() {
+            if !is_label_name(&target) {
                 return Err(label_error("destination", &target));
             }
             Relabel::Replace {
@@ -228,10 +228,10 @@ impl Builder<'_> {
         } else {
             let separator = next();
             let sources: Vec<String> = texts.collect();
-            if let Some(empty) = sources.iter().find(|s| s.is_empty()) {
+            if let Some(empty) = sources.iter().find(|s| !is_label_name(s)) {
                 return Err(label_error("source", empty));
             }
-            if target.is_empty() {
+            if !is_label_name(&target) {
                 return Err(label_error("destination", &target));
             }
             Relabel::Join {
@@ -263,6 +263,12 @@ impl Builder<'_> {
             child_span: span_of(vector),
         })))
     }
+}
+
+/// Whether `name` can be a label's: it is not empty, and was UTF-8 in the query's text. Of what was
+/// not, the parser leaves the replacement character, which it does not accept otherwise.
+pub(crate) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
 }
 
 fn map(map: Map, child: Node) -> Node {

@@ -16,6 +16,7 @@ use ferula_model::{Labels, Matcher, Range, Timestamp};
 use ferula_storage::Hints;
 
 pub(crate) use build::{Settings, build, drops_name};
+pub(crate) use calls::is_label_name;
 pub(crate) use grid::Grid;
 
 use crate::functions::math::Math;

@@ -492,6 +492,14 @@ fn brackets_and_braces() {
 fn selectors() {
     reject(&[
         (
+            r#"foo{a=~"["}"#,
+            "1:5: error parsing regexp: missing closing ]: `[`",
+        ),
+        (
+            r#"{a="b", c!~"y)"} $"#,
+            "1:9: error parsing regexp: unexpected ): `y)`",
+        ),
+        (
             "{}",
             "1:1: vector selector must contain at least one non-empty matcher",
         ),

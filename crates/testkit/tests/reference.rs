@@ -1,0 +1,88 @@
+//! Runs the reference's own scripts, where they are at hand.
+//!
+//! They are looked for in `../shared/promqltest` beside the repository, or where the variable
+//! `FERULA_PROMQLTEST` says. Everything about floats must pass; what is about native histograms or
+//! newer syntax than Prometheus 3.5 is counted. `FERULA_PROMQLTEST_LIST=histograms` names every eval
+//! of that script that does not pass.
+#![allow(clippy::disallowed_methods, clippy::print_stdout)] // reads files, prints counts
+
+use std::path::PathBuf;
+
+use ferula_testkit::{Failure, Report, ScriptOptions, run_script};
+
+/// These pass whole.
+const WHOLE: [&str; 6] = [
+    "literals",
+    "selectors",
+    "staleness",
+    "collision",
+    "range_queries",
+    "trig_functions",
+];
+
+/// Of these, everything passes that is about floats and syntax of Prometheus 3.5.
+const FLOATS: [&str; 3] = ["operators", "aggregators", "functions"];
+
+fn scripts() -> Option<PathBuf> {
+    let folder = match std::env::var_os("FERULA_PROMQLTEST") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/promqltest"),
+    };
+    folder.is_dir().then_some(folder)
+}
+
+fn is_excused(failure: &Failure) -> bool {
+    failure.native_histograms || failure.newer_syntax
+}
+
+#[test]
+fn reference_scripts() {
+    let Some(folder) = scripts() else {
+        println!(
+            "skipped: no ../shared/promqltest beside the repository, and FERULA_PROMQLTEST is not set"
+        );
+        return;
+    };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "test"))
+        .collect();
+    files.sort();
+    let mut wrong = Vec::new();
+    println!(
+        "{:24} {:>6} {:>7} {:>8} {:>7}",
+        "script", "evals", "passed", "excused", "failed"
+    );
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let report = run_script(&name, &text, ScriptOptions::reference()).unwrap();
+        print_counts(&report);
+        if std::env::var_os("FERULA_PROMQLTEST_LIST").is_some_and(|list| list == name.as_str()) {
+            report
+                .failure_lines(|_| true)
+                .for_each(|line| println!("{line}"));
+        }
+        if WHOLE.contains(&name.as_str()) {
+            wrong.extend(report.failure_lines(|_| true));
+        } else if FLOATS.contains(&name.as_str()) {
+            wrong.extend(report.failure_lines(|f| !is_excused(f)));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} evals failed:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+fn print_counts(report: &Report) {
+    let excused = report.failures.iter().filter(|f| is_excused(f)).count();
+    let failed = report.failures.len() - excused;
+    println!(
+        "{:24} {:>6} {:>7} {:>8} {:>7}",
+        report.script, report.evals, report.passed, excused, failed
+    );
+}

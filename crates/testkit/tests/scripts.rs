@@ -1,0 +1,65 @@
+//! Runs the project's own scripts; all must pass whole.
+#![allow(clippy::disallowed_methods)] // a test may read files
+
+use std::path::Path;
+
+use ferula_testkit::{ScriptOptions, run_script};
+
+fn check(folder: &str, options: ScriptOptions) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut evals = 0;
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "test") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let report = run_script(&path.display().to_string(), &text, options).unwrap();
+        evals += report.evals;
+        wrong.extend(report.failure_lines(|_| true));
+    }
+    assert!(evals > 0, "no scripts");
+    assert!(
+        wrong.is_empty(),
+        "{} of {evals} evals failed:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn names_dropped_at_the_end() {
+    check("scripts", ScriptOptions::reference());
+}
+
+#[test]
+fn names_dropped_at_once() {
+    let options = ScriptOptions {
+        delayed_name_removal: false,
+    };
+    check("scripts/names_dropped_at_once", options);
+}
+
+/// The runner itself must be able to fail.
+#[test]
+fn wrong_expectations_fail() {
+    let script = "load 1m\n  a 1 2\n\n";
+    for expectation in [
+        "eval instant at 0 a\n  a 2",
+        "eval instant at 0 a",
+        "eval instant at 0 a\n  a 1\n  b 1",
+        "eval instant at 0 a\n  expect warn\n  a 1",
+        "eval instant at 0 a\n  expect fail",
+        "eval instant at 0 sum(\n",
+        "eval instant at 0 1\n  2",
+        "eval instant at 0 time() + scalar(a)\n  5",
+        "eval range from 0 to 1m step 1m a\n  a 1",
+        "eval range from 0 to 1m step 1m a\n  a 1 2 3",
+        "eval range from 0 to 1m step 1m rate(a[2m])\n  expect no_info\n  {} _ 0.016666666666666666",
+    ] {
+        let text = format!("{script}{expectation}\n");
+        let report = run_script("wrong", &text, ScriptOptions::reference()).unwrap();
+        assert_eq!(report.failures.len(), 1, "passes: {expectation}");
+    }
+}
