@@ -101,7 +101,9 @@ impl Manager {
                 return;
             }
             let pause = self.shared.options.discovery_reload_interval;
-            self.shared.clock.sleep(pause).await;
+            if !pause.is_zero() {
+                self.shared.clock.sleep(pause).await;
+            }
         }
     }
 

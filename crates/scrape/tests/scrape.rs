@@ -236,7 +236,9 @@ async fn the_content_type_must_be_known() {
     world.tick().await;
     assert_eq!(world.samples(&server, "a"), "1@20");
     let fallback = Some(ScrapeProtocol::PrometheusText0_0_4);
-    world.configure(&[support::job(|job| job.fallback_scrape_protocol = fallback)]);
+    world
+        .configure(&[support::job(|job| job.fallback_scrape_protocol = fallback)])
+        .await;
     server.page.lock().content_type = "";
     server.show("a 2\n");
     world.tick().await;
@@ -299,7 +301,9 @@ async fn honoured_labels_and_renames_reach_the_store() {
         ("job", "j"),
     ]);
     assert_eq!(world.samples_of(&renamed), "1@10");
-    world.configure(&[support::job(|job| job.honor_labels = true)]);
+    world
+        .configure(&[support::job(|job| job.honor_labels = true)])
+        .await;
     world.tick().await;
     let own = Labels::from_pairs([("__name__", "a"), ("instance", "x"), ("job", "k")]);
     assert_eq!(world.samples_of(&own), "1@20");

@@ -244,6 +244,9 @@ pub(crate) const START_MS: i64 = 1_800_000_000_000;
 /// Scrapes happen every ten seconds unless a test says otherwise.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
 
+/// Far more turns than anything on the loopback takes: minutes.
+const YIELDS_MAX: usize = 100_000_000;
+
 pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: Arc<Store>,
@@ -283,21 +286,23 @@ impl World {
         change: impl FnOnce(&mut ScrapeConfig),
     ) -> Self {
         let world = Self::new();
-        world.configure(&[job(change)]);
+        world.configure(&[job(change)]).await;
         world.find(&[&server.addr.to_string()]).await;
         world.tick().await;
         world
     }
 
-    pub(crate) fn configure(&self, jobs: &[ScrapeConfig]) {
+    /// Replaces the configuration, and lets every loop take note.
+    pub(crate) async fn configure(&self, jobs: &[ScrapeConfig]) {
         let config = Config {
             scrape_configs: jobs.to_vec(),
             ..Config::default()
         };
         self.manager.apply(&config);
+        self.settle().await;
     }
 
-    /// Discovers these addresses for job `j`, and waits until that many targets are active.
+    /// Discovers these addresses for job `j`, and waits until they are what is scraped.
     pub(crate) async fn find(&self, addresses: &[&str]) {
         let own = addresses
             .iter()
@@ -310,15 +315,30 @@ impl World {
         };
         self.targets
             .send_replace(Arc::new(HashMap::from([("j".to_owned(), vec![group])])));
-        self.until(|| self.manager.active_targets().len() == addresses.len())
-            .await;
+        let mut urls: Vec<_> = addresses
+            .iter()
+            .map(|a| format!("http://{a}/metrics"))
+            .collect();
+        urls.sort();
+        let active = || {
+            let active = self.manager.active_targets().into_iter();
+            let mut active: Vec<_> = active.map(|t| t.scrape_url).collect();
+            active.sort();
+            active
+        };
+        self.until(|| active() == urls).await;
+        self.settle().await;
     }
 
     /// Waits until `holds`; time stands still.
     pub(crate) async fn until(&self, holds: impl Fn() -> bool) {
-        while !holds() {
+        for _ in 0..YIELDS_MAX {
+            if holds() {
+                return;
+            }
             tokio::task::yield_now().await;
         }
+        panic!("what the test waits for never came");
     }
 
     /// Moves on by an interval and waits until every target has been scraped once more.
