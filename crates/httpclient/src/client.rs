@@ -24,6 +24,9 @@ const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 /// leave room for one being replaced.
 const IDLE_PER_HOST_MAX: usize = 2;
 
+/// What a connection reads at once, and keeps as a buffer while idle; headers must fit, too.
+const READ_BYTES_MAX: usize = 32 << 10;
+
 /// How much of the body of a refusal is read so that its connection can be used again.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
@@ -76,6 +79,7 @@ impl Client {
         let http = legacy::Client::builder(Tasks)
             .pool_idle_timeout(IDLE_MAX)
             .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+            .http1_max_buf_size(READ_BYTES_MAX)
             .pool_timer(ClockTimer(Arc::clone(&clock)))
             .build(Connector);
         Self {

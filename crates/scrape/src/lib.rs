@@ -2,7 +2,7 @@
 //!
 //! A [`Manager`] has a pool per job, a pool a loop per target. Which targets there are is
 //! discovery's to say; what becomes of a sample is the storage's. Never keeps the text of a
-//! known series, never reads its labels again but to verify. Start with `loop_`, then `scraper`
+//! known series, never reads its labels again. Start with `loop_`, then `scraper`
 //! (one scrape), `content` and `cache` (from a body to samples).
 
 mod buffers;

@@ -1,7 +1,8 @@
 //! What a target says about its metric families: kind, help, unit.
 
 use ferula_model::MetricKind;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// How many scrapes long a family is remembered that the target no longer exposes.
 const KEPT_SCRAPES: u32 = 10;
@@ -20,17 +21,31 @@ pub struct FamilyMetadata {
     pub unit: Box<str>,
 }
 
-/// The families of one target.
+#[derive(Debug)]
+struct Family {
+    name: Box<str>,
+    metadata: FamilyMetadata,
+    /// The last scrape that had it.
+    seen: u32,
+}
+
+/// The families of one target, in the order in which it first exposed them: like its series,
+/// they come in the same order every time, so most are found without a look into the index.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataCache {
-    families: HashMap<Box<str>, (FamilyMetadata, u32), foldhash::fast::RandomState>,
+    families: Vec<Family>,
+    /// Positions in `families` by the hash of the name.
+    index: HashTable<u32>,
     scrape: u32,
+    /// The family of the last line.
+    cursor: usize,
 }
 
 impl MetadataCache {
     /// Starts a scrape.
     pub(crate) fn begin(&mut self) {
         self.scrape += 1;
+        self.cursor = 0;
     }
 
     pub(crate) fn set_kind(&mut self, family: &str, kind: MetricKind) {
@@ -58,19 +73,27 @@ impl MetadataCache {
     /// Ends a scrape that was read to its end: families gone for long are forgotten.
     pub(crate) fn commit(&mut self) {
         let oldest = self.scrape.saturating_sub(KEPT_SCRAPES);
-        self.families.retain(|_, (_, seen)| *seen >= oldest);
+        if self.families.iter().all(|f| f.seen >= oldest) {
+            return;
+        }
+        self.families.retain(|f| f.seen >= oldest);
+        self.index.clear();
+        for (i, family) in self.families.iter().enumerate() {
+            let hash = |i: &u32| hash(&self.families[*i as usize].name);
+            self.index
+                .insert_unique(self::hash(&family.name), i as u32, hash);
+        }
     }
 
     /// The families with their names, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &FamilyMetadata)> {
-        self.families
-            .iter()
-            .map(|(name, (metadata, _))| (&**name, metadata))
+        self.families.iter().map(|f| (&*f.name, &f.metadata))
     }
 
     /// One family.
     pub(crate) fn get(&self, family: &str) -> Option<&FamilyMetadata> {
-        self.families.get(family).map(|(metadata, _)| metadata)
+        let position = self.position(family)?;
+        Some(&self.families[position].metadata)
     }
 
     /// How many families there are, and how many bytes their texts take.
@@ -80,17 +103,43 @@ impl MetadataCache {
     }
 
     fn family(&mut self, name: &str) -> Option<&mut FamilyMetadata> {
-        let full = self.families.len() >= FAMILIES_MAX;
-        if !self.families.contains_key(name) {
-            if full {
-                return None;
-            }
-            self.families.insert(name.into(), Default::default());
-        }
-        let (metadata, seen) = self.families.get_mut(name)?;
-        *seen = self.scrape;
-        Some(metadata)
+        let is_at = |at: usize| self.families.get(at).is_some_and(|f| *f.name == *name);
+        let near = [self.cursor, self.cursor + 1]
+            .into_iter()
+            .find(|at| is_at(*at));
+        self.cursor = match near.or_else(|| self.position(name)) {
+            Some(position) => position,
+            None => self.insert(name)?,
+        };
+        let family = &mut self.families[self.cursor];
+        family.seen = self.scrape;
+        Some(&mut family.metadata)
     }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        let same = |i: &u32| *self.families[*i as usize].name == *name;
+        self.index.find(hash(name), same).map(|i| *i as usize)
+    }
+
+    fn insert(&mut self, name: &str) -> Option<usize> {
+        let position = self.families.len();
+        if position >= FAMILIES_MAX {
+            return None;
+        }
+        self.families.push(Family {
+            name: name.into(),
+            metadata: FamilyMetadata::default(),
+            seen: self.scrape,
+        });
+        let hash_of = |i: &u32| hash(&self.families[*i as usize].name);
+        self.index
+            .insert_unique(hash(name), position as u32, hash_of);
+        Some(position)
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
 }
 
 #[cfg(test)]
