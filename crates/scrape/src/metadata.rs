@@ -21,8 +21,12 @@ pub struct FamilyMetadata {
     pub unit: Box<str>,
 }
 
+/// The hashes stand for the texts, which are elsewhere in memory and would have to be fetched
+/// to be compared.
 #[derive(Debug)]
 struct Family {
+    name_hash: u64,
+    help_hash: u64,
     name: Box<str>,
     metadata: FamilyMetadata,
     /// The last scrape that had it.
@@ -49,24 +53,26 @@ impl MetadataCache {
     }
 
     pub(crate) fn set_kind(&mut self, family: &str, kind: MetricKind) {
-        if let Some(metadata) = self.family(family) {
-            metadata.kind = kind;
+        if let Some(family) = self.family(family) {
+            family.metadata.kind = kind;
         }
     }
 
     pub(crate) fn set_help(&mut self, family: &str, help: &str) {
-        if let Some(metadata) = self.family(family)
-            && *metadata.help != *help
+        let help_hash = hash(help);
+        if let Some(family) = self.family(family)
+            && family.help_hash != help_hash
         {
-            metadata.help = help.into();
+            family.help_hash = help_hash;
+            family.metadata.help = help.into();
         }
     }
 
     pub(crate) fn set_unit(&mut self, family: &str, unit: &str) {
-        if let Some(metadata) = self.family(family)
-            && *metadata.unit != *unit
+        if let Some(family) = self.family(family)
+            && *family.metadata.unit != *unit
         {
-            metadata.unit = unit.into();
+            family.metadata.unit = unit.into();
         }
     }
 
@@ -78,10 +84,11 @@ impl MetadataCache {
         }
         self.families.retain(|f| f.seen >= oldest);
         self.index.clear();
-        for (i, family) in self.families.iter().enumerate() {
-            let hash = |i: &u32| hash(&self.families[*i as usize].name);
+        let families = &self.families;
+        for (i, family) in families.iter().enumerate() {
+            let hash_of = |i: &u32| families[*i as usize].name_hash;
             self.index
-                .insert_unique(self::hash(&family.name), i as u32, hash);
+                .insert_unique(family.name_hash, i as u32, hash_of);
         }
     }
 
@@ -92,7 +99,7 @@ impl MetadataCache {
 
     /// One family.
     pub(crate) fn get(&self, family: &str) -> Option<&FamilyMetadata> {
-        let position = self.position(family)?;
+        let position = self.position(hash(family))?;
         Some(&self.families[position].metadata)
     }
 
@@ -102,44 +109,46 @@ impl MetadataCache {
         (self.families.len(), self.iter().map(bytes).sum())
     }
 
-    fn family(&mut self, name: &str) -> Option<&mut FamilyMetadata> {
-        let is_at = |at: usize| self.families.get(at).is_some_and(|f| *f.name == *name);
+    fn family(&mut self, name: &str) -> Option<&mut Family> {
+        let hash = hash(name);
+        let is_at = |at: usize| self.families.get(at).is_some_and(|f| f.name_hash == hash);
         let near = [self.cursor, self.cursor + 1]
             .into_iter()
             .find(|at| is_at(*at));
-        self.cursor = match near.or_else(|| self.position(name)) {
+        self.cursor = match near.or_else(|| self.position(hash)) {
             Some(position) => position,
-            None => self.insert(name)?,
+            None => self.insert(name, hash)?,
         };
         let family = &mut self.families[self.cursor];
         family.seen = self.scrape;
-        Some(&mut family.metadata)
+        Some(family)
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        let same = |i: &u32| *self.families[*i as usize].name == *name;
-        self.index.find(hash(name), same).map(|i| *i as usize)
+    fn position(&self, hash: u64) -> Option<usize> {
+        let same = |i: &u32| self.families[*i as usize].name_hash == hash;
+        self.index.find(hash, same).map(|i| *i as usize)
     }
 
-    fn insert(&mut self, name: &str) -> Option<usize> {
+    fn insert(&mut self, name: &str, hash: u64) -> Option<usize> {
         let position = self.families.len();
         if position >= FAMILIES_MAX {
             return None;
         }
         self.families.push(Family {
+            name_hash: hash,
+            help_hash: self::hash(""),
             name: name.into(),
             metadata: FamilyMetadata::default(),
             seen: self.scrape,
         });
-        let hash_of = |i: &u32| hash(&self.families[*i as usize].name);
-        self.index
-            .insert_unique(hash(name), position as u32, hash_of);
+        let hash_of = |i: &u32| self.families[*i as usize].name_hash;
+        self.index.insert_unique(hash, position as u32, hash_of);
         Some(position)
     }
 }
 
-fn hash(name: &str) -> u64 {
-    xxh3_64(name.as_bytes())
+fn hash(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
 }
 
 #[cfg(test)]
