@@ -77,16 +77,16 @@ pub(crate) fn line_end(body: &[u8], pos: usize) -> usize {
 }
 
 /// The end of the quoted string whose opening quote is at `pos`, after its closing quote.
-/// Line feeds may stand inside in the Prometheus format (`OM` false) only.
+/// Line feeds may stand inside, except in the values of OpenMetrics.
 #[inline(always)]
-pub(crate) fn quoted_end<const OM: bool>(body: &[u8], pos: usize) -> Result<usize, At> {
+pub(crate) fn quoted_end<const LINE_FEEDS: bool>(body: &[u8], pos: usize) -> Result<usize, At> {
     let mut at = pos + 1;
     loop {
         at = special(body, at);
         match body.get(at) {
             Some(b'"') => return Ok(at + 1),
             Some(b'\\') if !matches!(body.get(at + 1), None | Some(b'\n')) => at += 2,
-            Some(b'\n') if !OM => at += 1,
+            Some(b'\n') if LINE_FEEDS => at += 1,
             _ => return At::expected(pos, "a string with a closing quote"),
         }
     }
@@ -141,7 +141,7 @@ pub(crate) fn labels_end<const OM: bool>(
         let start = pos;
         let quoted = at(body, pos) == b'"';
         if quoted {
-            pos = blanks(quoted_end::<OM>(body, pos)?);
+            pos = blanks(quoted_end::<true>(body, pos)?);
         } else if CLASS[at(body, pos) as usize] & LABEL_START != 0 {
             pos = blanks(run_end(body, pos, LABEL));
         } else {
@@ -188,7 +188,11 @@ fn label_value_end<const OM: bool>(body: &[u8], pos: usize) -> Result<usize, At>
     if at(body, pos) != b'"' {
         return At::expected(pos, "a label value in quotes");
     }
-    Ok(blanks(quoted_end::<OM>(body, pos)?))
+    let end = match OM {
+        true => quoted_end::<false>(body, pos)?,
+        false => quoted_end::<true>(body, pos)?,
+    };
+    Ok(blanks(end))
 }
 
 /// One item of a label list that [`labels_end`] has accepted, without its quotes.
@@ -225,7 +229,7 @@ pub(crate) fn next_item<'a>(list: &'a [u8], pos: &mut usize) -> Option<Item<'a>>
 
 fn take_quoted<'a>(list: &'a [u8], pos: &mut usize) -> Option<&'a [u8]> {
     let start = *pos + 1;
-    *pos = quoted_end::<false>(list, *pos).ok()?;
+    *pos = quoted_end::<true>(list, *pos).ok()?;
     list.get(start..*pos - 1)
 }
 

@@ -1,6 +1,6 @@
-//! Numbers as Go reads and prints them.
+//! Sample values and timestamps, read where they stand.
 
-use std::fmt::{self, Write};
+use ferula_model::text::number;
 
 /// The one NaN that exposition yields: a quiet NaN that is not the staleness marker.
 const NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
@@ -17,7 +17,7 @@ const EXACT_MAX: u64 = 1 << 53;
 /// Reads a sample value: decimal with optional exponent, `Inf`, `Infinity` (any case, optional
 /// sign) or `NaN` (any case, no sign). Hexadecimal, underscores and values out of range are not
 /// numbers. Every NaN becomes the same one, so no text is read as a staleness marker.
-pub fn parse_float(text: &[u8]) -> Option<f64> {
+pub(crate) fn parse_float(text: &[u8]) -> Option<f64> {
     match scan_decimal(text, 0) {
         Some((value, end)) if end == text.len() => Some(value),
         _ => parse_slow(text),
@@ -26,13 +26,11 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
 
 #[cold]
 fn parse_slow(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let value: f64 = text.parse().ok()?;
-    let finite = text.bytes().any(|b| b.is_ascii_digit());
-    if value.is_nan() {
-        return text.starts_with(['n', 'N']).then_some(NAN);
+    if text.iter().any(|b| matches!(b, b'p' | b'P' | b'_')) {
+        return None;
     }
-    (value.is_finite() || !finite).then_some(value)
+    let value = number::parse(text).ok()?;
+    Some(if value.is_nan() { NAN } else { value })
 }
 
 /// Reads the plain decimal at `pos`: at most 18 digits, a value that one multiplication or
@@ -140,73 +138,6 @@ pub(crate) fn parse_digits(text: &[u8]) -> Option<i64> {
     })
 }
 
-/// Appends `value` as Go's shortest `%g`: `1`, `0.25`, `1e+06`, `+Inf`.
-pub(crate) fn write_go(out: &mut String, value: f64) {
-    match write_shortest(out, value) {
-        Ok(()) => {}
-        Err(fmt::Error) => unreachable!("writing to a String cannot fail"),
-    }
-}
-
-/// Appends `value` as OpenMetrics wants label values that are numbers: as [`write_go`], but
-/// with `.0` where nothing else says that it is no integer.
-pub(crate) fn write_canonical(out: &mut String, value: f64) {
-    let start = out.len();
-    write_go(out, value);
-    if value.is_finite() && !out[start..].contains(['.', 'e']) {
-        out.push_str(".0");
-    }
-}
-
-fn write_shortest(out: &mut String, value: f64) -> fmt::Result {
-    if value.is_nan() {
-        return out.write_str("NaN");
-    }
-    if value.is_infinite() {
-        return out.write_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-    }
-    if value.is_sign_negative() {
-        out.push('-');
-    }
-    let mut buffer = zmij::Buffer::new();
-    let (digits, point) = shortest_digits(buffer.format_finite(value.abs()));
-    let exponent = point - 1;
-    if !(-4..6).contains(&exponent) && !digits.is_empty() {
-        out.push_str(&digits[..1]);
-        if digits.len() > 1 {
-            write!(out, ".{}", &digits[1..])?;
-        }
-        let sign = if exponent < 0 { '-' } else { '+' };
-        write!(out, "e{sign}{:02}", exponent.unsigned_abs())
-    } else if digits.is_empty() {
-        out.write_str("0")
-    } else if point <= 0 {
-        let zeros = point.unsigned_abs() as usize;
-        write!(out, "0.{:0<zeros$}{digits}", "")
-    } else {
-        let point = point as usize;
-        let whole = &digits[..digits.len().min(point)];
-        write!(out, "{whole:0<point$}")?;
-        if digits.len() > point {
-            write!(out, ".{}", &digits[point..])?;
-        }
-        Ok(())
-    }
-}
-
-/// Takes a decimal text apart: its significant digits (none for zero), and where the point
-/// stands relative to the first of them.
-fn shortest_digits(text: &str) -> (String, i32) {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let exponent: i32 = exponent.parse().expect("zmij writes a decimal exponent");
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let all = format!("{whole}{fraction}");
-    let significant = all.trim_start_matches('0');
-    let leading = all.len() - significant.len();
-    let point = whole.len() as i32 - leading as i32 + exponent;
-    (significant.trim_end_matches('0').to_owned(), point)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -254,50 +185,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn prints_what_go_prints() {
-        let cases = [
-            (0.0, "0", "0.0"),
-            (-0.0, "-0", "-0.0"),
-            (1.0, "1", "1.0"),
-            (-1.0, "-1", "-1.0"),
-            (0.25, "0.25", "0.25"),
-            (0.0001, "0.0001", "0.0001"),
-            (0.00001, "1e-05", "1e-05"),
-            (120.0, "120", "120.0"),
-            (999_999.0, "999999", "999999.0"),
-            (1e6, "1e+06", "1e+06"),
-            (1_234_567.0, "1.234567e+06", "1.234567e+06"),
-            (123.456, "123.456", "123.456"),
-            (
-                f64::MAX,
-                "1.7976931348623157e+308",
-                "1.7976931348623157e+308",
-            ),
-            (5e-324, "5e-324", "5e-324"),
-            (f64::INFINITY, "+Inf", "+Inf"),
-            (f64::NEG_INFINITY, "-Inf", "-Inf"),
-            (f64::NAN, "NaN", "NaN"),
-        ];
-        for (value, go, canonical) in cases {
-            let (mut a, mut b) = (String::new(), String::new());
-            write_go(&mut a, value);
-            write_canonical(&mut b, value);
-            assert_eq!((a.as_str(), b.as_str()), (go, canonical));
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn printed_values_read_back(bits: u64) {
-            let value = f64::from_bits(bits);
-            prop_assume!(!value.is_nan());
-            let mut text = String::new();
-            write_go(&mut text, value);
-            prop_assert_eq!(parse_float(text.as_bytes()).map(f64::to_bits), Some(bits));
-        }
 
         #[test]
         fn decimals_are_read_as_the_standard_library_reads_them(

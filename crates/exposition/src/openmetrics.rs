@@ -129,10 +129,12 @@ fn metadata<'a>(parser: &mut Parser<'a>, pos: usize) -> Result<(Entry<'a>, usize
     if !matches!(keyword, b"# HELP " | b"# TYPE " | b"# UNIT ") {
         return At::expected(pos, "`# HELP`, `# TYPE`, `# UNIT` or `# EOF`");
     }
-    let (family, end) = parser.family::<true>(pos + 7)?;
+    let (family, end) = parser.family(pos + 7)?;
     if at(body, end) != b' ' {
         return At::expected(end, "one space and a text");
     }
+    // A quoted family name may hold line feeds.
+    let line_end = cursor::line_end(body, end);
     let text = end + 1;
     let bytes = &body[text..line_end];
     let entry = match keyword {

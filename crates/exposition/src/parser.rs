@@ -133,10 +133,10 @@ impl<'a> Parser<'a> {
     }
 
     /// The family name at `pos`, bare or quoted, and the position after it.
-    pub(crate) fn family<const OM: bool>(&self, pos: usize) -> Result<(Cow<'a, str>, usize), At> {
+    pub(crate) fn family(&self, pos: usize) -> Result<(Cow<'a, str>, usize), At> {
         let body = self.body;
         if cursor::at(body, pos) == b'"' {
-            let end = cursor::quoted_end::<OM>(body, pos)?;
+            let end = cursor::quoted_end::<true>(body, pos)?;
             self.check_utf8(pos, end)?;
             return Ok((cursor::unescape(&body[pos + 1..end - 1], true), end));
         }

@@ -91,13 +91,13 @@ fn comment<'a>(parser: &mut Parser<'a>, pos: usize) -> Result<(Entry<'a>, usize)
             .then(|| skip_blanks(body, word + keyword.len()))
     };
     if let Some(pos) = after(b"HELP") {
-        let (family, end) = parser.family::<false>(pos)?;
+        let (family, end) = parser.family(pos)?;
         let (text, line_end) = text_after(body, end);
         parser.check_utf8(text, line_end)?;
         let text = cursor::unescape(&body[text..line_end], false);
         Ok((Entry::Help { family, text }, line_end))
     } else if let Some(pos) = after(b"TYPE") {
-        let (family, end) = parser.family::<false>(pos)?;
+        let (family, end) = parser.family(pos)?;
         let (text, line_end) = text_after(body, end);
         let kind = match &body[text..line_end] {
             b"counter" => MetricKind::Counter,

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use ferula_model::text::number;
 use ferula_model::{METRIC_NAME, MetricKind, Timestamp};
 
 use crate::cursor::{self, Item};
-use crate::number;
 
 /// A sample. Its labels are read only when asked for: a series seen before is found by `raw`.
 #[derive(Clone, Debug)]
@@ -111,10 +111,10 @@ impl<'a> Iterator for LabelIter<'a> {
 
 /// `1` and `1.00` as `1.0`; what is no number stays.
 fn canonical_number(text: Cow<'_, str>) -> Cow<'_, str> {
-    let Some(value) = number::parse_float(text.as_bytes()) else {
+    let Ok(value) = number::parse(text.as_bytes()) else {
         return text;
     };
     let mut out = String::new();
-    number::write_canonical(&mut out, value);
+    number::write_openmetrics(&mut out, value);
     if out == text { text } else { Cow::Owned(out) }
 }

@@ -1,9 +1,8 @@
 //! Writes Prometheus text 0.0.4: our own `/metrics` page.
 
 use ferula_model::MetricKind;
+use ferula_model::text::number::write_general;
 use ferula_model::text::{is_legacy_label_name, is_legacy_metric_name};
-
-use crate::number::write_go;
 
 /// The `Content-Type` of what [`TextWriter`] writes.
 pub const TEXT_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -168,7 +167,7 @@ impl FamilyWriter<'_> {
             out.push_str(separator);
             out.push_str(name);
             out.push_str("=\"");
-            write_go(out, value);
+            write_general(out, value);
             out.push('"');
             separator = ",";
         }
@@ -176,7 +175,7 @@ impl FamilyWriter<'_> {
             out.push('}');
         }
         out.push(' ');
-        write_go(out, value);
+        write_general(out, value);
         out.push('\n');
         self
     }

@@ -296,6 +296,14 @@ fn open_samples() {
 }
 
 #[test]
+fn open_names_may_hold_line_feeds() {
+    open(
+        "# HELP \"a\nb\" c\n{\"a\nb\",\"c\nd\"=\"e\"} 1\n",
+        &["help a\nb \"c\"", "{__name__=\"a\\nb\",c\nd=\"e\"} 1"],
+    );
+}
+
+#[test]
 fn open_metadata() {
     open(
         "# HELP a x \\\" \\\\ \\n\n# HELP b \n",
@@ -445,6 +453,7 @@ fn bucket_bounds_and_quantiles_are_written_one_way() {
                 h_bucket{le=\"1000000\",quantile=\"1\"} 1\n\
                 h_bucket{le=\"+Inf\"} 1\n\
                 h_bucket{le=\"x\"} 1\n\
+                h_bucket{le=\"-0\"} 1\n\
                 # TYPE s summary\n\
                 s{quantile=\"0.50\",le=\"1\"} 1\n\
                 # TYPE g gauge\n\
@@ -456,6 +465,7 @@ fn bucket_bounds_and_quantiles_are_written_one_way() {
         r#"{__name__="h_bucket",le="1e+06",quantile="1"} 1"#,
         r#"{__name__="h_bucket",le="+Inf"} 1"#,
         r#"{__name__="h_bucket",le="x"} 1"#,
+        r#"{__name__="h_bucket",le="0.0"} 1"#,
         "type s summary",
         r#"{__name__="s",quantile="0.5",le="1"} 1"#,
         "type g gauge",
