@@ -66,6 +66,7 @@ fn without_dots(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(location: &str, expected: &str) {
         let base: Uri = "http://h:9/a/b?q=1".parse().unwrap();
@@ -87,5 +88,15 @@ mod tests {
         check("y?u=http://w/", "http://h:9/a/y?u=http://w/");
         let base: Uri = "http://h:9/a".parse().unwrap();
         assert_eq!(resolve(&base, "http://x y/"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_location_panics(location in "\\PC{0,16}|[a-z./?#:]{0,16}") {
+            let base: Uri = "http://h:9/a/b?q=1".parse().unwrap();
+            if let Some(target) = resolve(&base, &location) {
+                prop_assert!(target.host().is_some() || target.scheme().is_none());
+            }
+        }
     }
 }

@@ -51,7 +51,8 @@ impl Manager {
     }
 
     /// Takes a configuration, all of it. Jobs that are the same as before are left alone; those
-    /// that changed go on with what their loops know; series of those that are gone fade.
+    /// that changed go on with what their loops know; series of those that are gone fade. Must be
+    /// called within the runtime that is to run the loops.
     pub fn apply(&self, config: &Config) {
         let mut state = self.state.lock();
         let State {

@@ -241,6 +241,7 @@ mod tests {
     use super::*;
     use ferula_config::GlobalConfig;
     use ferula_relabel::{Action, Rule, RuleConfig};
+    use proptest::prelude::*;
 
     fn job() -> ScrapeConfig {
         ScrapeConfig::inheriting(&GlobalConfig::default(), "node")
@@ -396,5 +397,28 @@ mod tests {
         let other = make(&[("__address__", "h:1"), ("x", "1")]);
         assert!(one.identity() != slower.identity() && one.kinship() == slower.kinship());
         assert!(one.identity() != other.identity() && one.kinship() != other.kinship());
+    }
+
+    proptest! {
+        #[test]
+        fn no_labels_panic(
+            address in "\\PC{0,12}|[a-z:@\\[\\]0-9.]{0,12}",
+            path in "\\PC{0,8}",
+            scheme in "https?|\\PC{0,4}",
+            param in "\\PC{0,4}",
+            times in "[0-9smh]{0,5}",
+        ) {
+            let own = [
+                (ADDRESS, address.as_str()),
+                (METRICS_PATH, &path),
+                (SCHEME, &scheme),
+                (SCRAPE_INTERVAL, &times),
+                ("__param_x", &param),
+            ];
+            if let Ok(Some(target)) = make(&job(), &own) {
+                prop_assert_eq!(target.url.scheme_str().is_some(), true);
+                prop_assert_eq!(target.labels.value(INSTANCE), address);
+            }
+        }
     }
 }
