@@ -5,15 +5,25 @@
 //! add a target: a function here, a row in [`TARGETS`], a file in `fuzz/fuzz_targets/`, its
 //! `[[bin]]` in `fuzz/Cargo.toml`, and at least one input in its corpus.
 
+mod formats;
+
 use ferula_model::text::number::{self, Form};
 use ferula_model::text::regex::{Regex, Template};
 use ferula_model::text::{duration, size};
+
+pub use formats::{exposition_text, openmetrics, remote_write};
 
 /// A target with its name.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("number", number), ("regex", regex)];
+pub const TARGETS: &[Target] = &[
+    ("number", number),
+    ("regex", regex),
+    ("exposition_text", exposition_text),
+    ("openmetrics", openmetrics),
+    ("remote_write", remote_write),
+];
 
 /// Longer values make fuzzing slow and find nothing more.
 const VALUE_BYTES_MAX: usize = 1 << 10;
