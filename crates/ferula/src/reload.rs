@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ferula_config::{CONFIG_BYTES_MAX, Config, Surroundings};
-use ferula_diag::Source;
 use ferula_discovery as discovery;
 use ferula_env::{Clock, Disk};
 use ferula_model::Timestamp;
@@ -58,22 +57,8 @@ pub(crate) fn read(file: Option<&Path>, built_in: &str, disk: &dyn Disk) -> Resu
             }
             Ok(loaded.config)
         }
-        Err(findings) => Err(report(&source, &findings)),
+        Err(findings) => Err(ferula_diag::render_all([(&source, findings.as_slice())])),
     }
-}
-
-fn report(source: &Source, findings: &[ferula_diag::Diagnostic]) -> String {
-    let shown: Vec<_> = findings
-        .iter()
-        .map(|f| ferula_diag::render(source, f))
-        .collect();
-    let count = findings.len();
-    format!(
-        "{}\n{count} problem{} in {}",
-        shown.join("\n"),
-        if count == 1 { "" } else { "s" },
-        source.name
-    )
 }
 
 impl Reloader {
