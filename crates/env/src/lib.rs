@@ -6,11 +6,13 @@
 
 mod clock;
 mod disk;
+mod fault;
 pub mod net;
 pub mod spawn;
 
 pub use clock::{Clock, Elapsed, ManualClock, SystemClock, timeout};
 pub use disk::{Disk, DiskFile, DiskLock, FileStat, SystemDisk};
+pub use fault::{Faults, FaultyDisk};
 
 /// A seed no other process shares, for hash tables and nonces.
 pub fn random_u64() -> u64 {

@@ -90,6 +90,8 @@ pub struct Shard {
     log: Arc<LogStats>,
     settings: ShardSettings,
     opened: Opened,
+    /// The claim lasts as long as this is held.
+    _coord: Arc<dyn Coord>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -186,6 +188,7 @@ impl Shard {
             log: stats,
             settings,
             opened,
+            _coord: parts.coord,
             thread,
         })
     }

@@ -87,9 +87,20 @@ impl Writer {
         if self.head.is_empty() {
             return Ok(());
         }
-        self.frame.clear(FRAME_KEEP_BYTES);
+        let bytes_max = self.log.definitions_bytes();
+        let defined = loop {
+            self.frame.clear(FRAME_KEEP_BYTES);
+            let defined = self.head.encode_definitions(self.frame.body(), bytes_max);
+            if self.head.is_defined_by(defined) {
+                break defined;
+            }
+            // More than goes well with the samples: frames of their own.
+            self.log.define(&mut self.frame)?;
+            self.head.defined(defined);
+        };
         self.head.encode(self.frame.body());
         self.log.commit(&mut self.frame)?;
+        self.head.defined(defined);
         Ok(())
     }
 

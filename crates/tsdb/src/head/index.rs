@@ -31,6 +31,8 @@ pub(crate) struct Index {
     tenant_numbers: HashMap<TenantId, u32>,
     /// Numbers that stand for no tenant: their record was lost.
     lost_tenants: Vec<u32>,
+    /// Numbers that stand for no series: their record was lost.
+    lost_series: Vec<u32>,
     /// Label sets as bytes: tenant, how many pairs, the pairs' numbers; all as varints.
     pages: Vec<Vec<u8>>,
     /// Page (high half) and offset of each series' label set.
@@ -68,6 +70,7 @@ impl Index {
             tenants: Vec::new(),
             tenant_numbers: HashMap::new(),
             lost_tenants: Vec::new(),
+            lost_series: Vec::new(),
             pages: Vec::new(),
             sets: Vec::new(),
             identity: HashTable::new(),
@@ -178,17 +181,16 @@ impl Index {
     /// Skips series numbers up to `sid`: what they stood for is lost.
     pub(crate) fn lose_until(&mut self, sid: u32) {
         while self.len() < sid {
-            // Of no tenant, so that no query finds it.
-            let mut set = Vec::new();
-            put_uv(&mut set, u32::MAX.into());
-            put_uv(&mut set, 0);
-            self.push_set(&set);
+            // In no postings, so that no query finds it.
+            self.lost_series.push(self.len());
+            self.push_set(&[0, 0]);
         }
     }
 
     /// Whether the series' labels are known.
     pub(crate) fn is_known(&self, sid: u32) -> bool {
-        sid < self.len() && self.pairs_of(sid).0 != u32::MAX
+        sid < self.len()
+            && (self.lost_series.is_empty() || self.lost_series.binary_search(&sid).is_err())
     }
 
     fn push_set(&mut self, set: &[u8]) {

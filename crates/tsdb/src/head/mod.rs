@@ -33,6 +33,10 @@ pub use stats::{Cardinality, HeadStats};
 /// Series are kept in pages that never move: 4,096 × 64 B.
 const PAGE_SERIES: usize = 4_096;
 
+/// Samples are written in groups of this size, whose series' memory is asked for together:
+/// about as many reads as a core keeps in flight.
+const WARM_ROWS: usize = 16;
+
 /// The setting that bounds a head's memory, as error messages name it.
 const BYTES_MAX_SETTING: &str = "--storage.head-bytes-max";
 
@@ -101,6 +105,13 @@ impl Data {
     #[inline]
     fn series_mut(&mut self, sid: u32) -> &mut Series {
         &mut self.pages[sid as usize / PAGE_SERIES][sid as usize % PAGE_SERIES]
+    }
+
+    /// Asks for the memory of some series ahead of writing to them: the reads overlap, where
+    /// each write would wait for its own.
+    fn warm(&self, sids: impl Iterator<Item = u32>) {
+        let touched = sids.filter_map(|sid| Some(self.series(sid)?.touch()));
+        std::hint::black_box(touched.fold(0, usize::wrapping_add));
     }
 
     /// Publishes all series up to `len`.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use ferula_model::{Labels, TenantId};
 
 use super::index::SERIES_MAX;
-use super::{Data, HeadWriter};
+use super::{Data, HeadWriter, WARM_ROWS};
 use crate::Damaged;
 use crate::bytes::Reader;
 use crate::log::record::{self, Dictionary, Record, RowColumns};
@@ -62,7 +62,10 @@ impl HeadWriter {
 
     /// To be called after the last frame: makes the accounts right.
     pub fn replayed(&mut self) {
-        let index = self.head.index.read();
+        let mut index = self.head.index.write();
+        // A number that samples in the log have is not given to another series.
+        let most = index.len().saturating_add(LOST_MAX).min(SERIES_MAX - 1);
+        index.lose_until(self.lost_until.min(most));
         self.logged = Dictionary::of(&index);
         let series = index.len();
         let mut data = self.head.data.write();
@@ -196,26 +199,33 @@ impl HeadWriter {
         data.extend_to(index.len());
         let columns = &scratch.columns;
         let mut span: Option<(i64, i64)> = None;
-        for (i, (&sid, &timestamp)) in columns.sids.iter().zip(&columns.timestamps).enumerate() {
-            let known = u32::try_from(sid).ok().filter(|&sid| index.is_known(sid));
-            let Some(sid) = known else {
-                found.unknown_series += 1;
-                continue;
-            };
-            let series = data.series_mut(sid);
-            if series.newest().is_some_and(|newest| newest >= timestamp) {
-                found.out_of_order += 1;
-                continue;
+        for from in (0..columns.sids.len()).step_by(WARM_ROWS) {
+            let rows = from..columns.sids.len().min(from + WARM_ROWS);
+            data.warm(columns.sids[rows.clone()].iter().map(|&sid| sid as u32));
+            for i in rows {
+                let (sid, timestamp) = (columns.sids[i], columns.timestamps[i]);
+                let known = u32::try_from(sid).ok().filter(|&sid| index.is_known(sid));
+                let Some(sid) = known else {
+                    found.unknown_series += 1;
+                    let lost = u32::try_from(sid).unwrap_or_default();
+                    self.lost_until = self.lost_until.max(lost.saturating_add(1));
+                    continue;
+                };
+                let series = data.series_mut(sid);
+                if series.newest().is_some_and(|newest| newest >= timestamp) {
+                    found.out_of_order += 1;
+                    continue;
+                }
+                let growth = if histograms {
+                    series.push_histogram(timestamp, &columns.histograms[i], &mut scratch.histogram)
+                } else {
+                    series.push_float(timestamp, columns.floats[i])
+                };
+                data.note(growth);
+                found.samples += 1;
+                let (oldest, newest) = span.unwrap_or((timestamp, timestamp));
+                span = Some((oldest.min(timestamp), newest.max(timestamp)));
             }
-            let growth = if histograms {
-                series.push_histogram(timestamp, &columns.histograms[i], &mut scratch.histogram)
-            } else {
-                series.push_float(timestamp, columns.floats[i])
-            };
-            data.note(growth);
-            found.samples += 1;
-            let (oldest, newest) = span.unwrap_or((timestamp, timestamp));
-            span = Some((oldest.min(timestamp), newest.max(timestamp)));
         }
         if let Some((oldest, newest)) = span {
             data.widen(oldest, newest);

@@ -18,6 +18,9 @@ const CHUNK_SAMPLES_MAX: u8 = 120;
 const HISTOGRAM_CHUNK_BYTES: u32 = 1_024;
 const HISTOGRAM_CHUNK_SAMPLES_MIN: u8 = 10;
 
+/// Open chunks up to this size, which is most of them, are copied by way of the stack.
+const STACK_BYTES: usize = 512;
+
 /// What a heap allocation behind an `Arc` costs beside its content.
 const ARC_BYTES: u64 = 16;
 
@@ -175,6 +178,18 @@ impl Series {
         growth
     }
 
+    /// Reads what a push is going to write to.
+    #[inline]
+    pub(crate) fn touch(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| {
+            let end = open
+                .get((self.bits >> 3) as usize)
+                .copied()
+                .unwrap_or_default();
+            Arc::strong_count(open) + usize::from(end)
+        })
+    }
+
     /// Finishes the open chunk, if it has samples, and starts one of `kind`.
     fn seal(&mut self, kind: Kind, growth: &mut Growth) {
         if let Some(open) = self.open.take() {
@@ -269,10 +284,20 @@ fn replace_open(open: &mut Option<Arc<[u8]>>, at: usize, bytes: &[u8], growth: &
         open_capacity(end)
     };
     let kept = &old[..at.min(old.len())];
-    let zeros = std::iter::repeat_n(0, capacity - kept.len());
-    let mut chunk: Arc<[u8]> = kept.iter().copied().chain(zeros).collect();
-    let place = Arc::get_mut(&mut chunk).expect("nobody else has it yet");
-    place[at..end].copy_from_slice(bytes);
+    let fill = |chunk: &mut [u8]| {
+        chunk[..kept.len()].copy_from_slice(kept);
+        chunk[at..end].copy_from_slice(bytes);
+    };
+    // By way of the stack, since an `Arc` of a slice can be filled only from one.
+    let chunk: Arc<[u8]> = if capacity <= STACK_BYTES {
+        let mut filled = [0; STACK_BYTES];
+        fill(&mut filled);
+        filled[..capacity].into()
+    } else {
+        let mut filled = vec![0; capacity];
+        fill(&mut filled);
+        filled.into()
+    };
     let old_held = if old.is_empty() {
         0
     } else {

@@ -10,8 +10,8 @@ use ferula_storage::{
 use std::collections::HashMap;
 
 use super::series::Kind;
-use super::{BYTES_MAX_SETTING, Data, Head, Verdict, judge, min_valid};
-use crate::log::record;
+use super::{BYTES_MAX_SETTING, Data, Head, Verdict, WARM_ROWS, judge, min_valid};
+use crate::log::record::{self, Dictionary};
 
 /// Stands for "none" where a row's number is expected.
 const NO_ROW: u32 = u32::MAX;
@@ -45,11 +45,13 @@ pub struct HeadWriter {
     span: Option<(Timestamp, Timestamp)>,
     lookup: Lookup,
     /// Series, symbols and tenants below these numbers are in the log.
-    pub(super) logged: record::Dictionary,
+    pub(super) logged: Dictionary,
     /// Memory of the last batch's series numbers.
     resolved: Vec<u32>,
     scratch: Vec<u8>,
     pub(super) replay_scratch: super::replay::Scratch,
+    /// Above all numbers of unknown series that a replay met.
+    pub(super) lost_until: u32,
 }
 
 /// A staged sample.
@@ -94,10 +96,11 @@ impl HeadWriter {
             batches: Vec::new(),
             span: None,
             lookup: Lookup::default(),
-            logged: record::Dictionary::default(),
+            logged: Dictionary::default(),
             resolved: Vec::new(),
             scratch: Vec::new(),
             replay_scratch: super::replay::Scratch::default(),
+            lost_until: 0,
         }
     }
 
@@ -144,11 +147,25 @@ impl HeadWriter {
         self.rows.is_empty()
     }
 
-    /// Appends the records that store what is staged.
+    /// Appends the records that define what staged samples refer to and the log does not
+    /// define yet, until `out` has about `bytes_max` bytes. Returns how far the log goes once
+    /// they are in it; to be told so with [`Self::defined`].
+    pub fn encode_definitions(&self, out: &mut Vec<u8>, bytes_max: usize) -> Dictionary {
+        record::put_dictionary(out, &self.head.index.read(), self.logged, bytes_max)
+    }
+
+    /// Whether nothing is left to be defined.
+    pub fn is_defined_by(&self, log: Dictionary) -> bool {
+        Dictionary::of(&self.head.index.read()) == log
+    }
+
+    /// Notes that the log has the definitions up to here.
+    pub fn defined(&mut self, log: Dictionary) {
+        self.logged = log;
+    }
+
+    /// Appends the records of the staged samples.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let index = self.head.index.read();
-        record::put_dictionary(out, &index, self.logged);
-        drop(index);
         let mut from = 0;
         for &(end, tenant) in &self.batches {
             record::put_rows(out, tenant, &self.rows[from..end], &self.histograms);
@@ -161,21 +178,21 @@ impl HeadWriter {
         let index = self.head.index.read();
         let series = index.len();
         let index_bytes = index.bytes();
-        if !self.rows.is_empty() {
-            self.logged = record::Dictionary::of(&index);
-        }
         drop(index);
         let mut data = self.head.data.write();
         data.extend_to(series);
-        for row in &self.rows {
-            let series = data.series_mut(row.sid);
-            let growth = if row.is_histogram {
-                let histogram = &self.histograms[row.value as usize];
-                series.push_histogram(row.timestamp, histogram, &mut self.scratch)
-            } else {
-                series.push_float(row.timestamp, row.value)
-            };
-            data.note(growth);
+        for rows in self.rows.chunks(WARM_ROWS) {
+            data.warm(rows.iter().map(|row| row.sid));
+            for row in rows {
+                let series = data.series_mut(row.sid);
+                let growth = if row.is_histogram {
+                    let histogram = &self.histograms[row.value as usize];
+                    series.push_histogram(row.timestamp, histogram, &mut self.scratch)
+                } else {
+                    series.push_float(row.timestamp, row.value)
+                };
+                data.note(growth);
+            }
         }
         if let Some((oldest, newest)) = self.span {
             data.widen(oldest, newest);

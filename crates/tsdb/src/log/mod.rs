@@ -13,6 +13,7 @@ mod writer;
 
 use std::io;
 
+pub use record::Dictionary;
 pub use replay::{Progress, Replay, Replayed, Tail, Torn, Visitor, replay};
 pub use writer::{Log, LogSettings, LogStats, Sync};
 

@@ -24,9 +24,6 @@ pub(crate) const TENANT: u8 = 5;
 /// A record's length is always written in this many bytes, so that it can be filled in later.
 const LEN_BYTES: usize = 4;
 
-/// Series one record defines at the most, so that none gets out of hand.
-const SERIES_PER_RECORD: u32 = 65_536;
-
 /// A float that is no short number: eight bytes follow.
 const RAW: u64 = 1;
 /// The staleness marker.
@@ -39,9 +36,9 @@ const DIVISORS: [f64; 3] = [1e2, 1e4, 1e6];
 /// Integers and mantissas below this are exact in a double.
 const EXACT_MAX: f64 = (1u64 << 53) as f64;
 
-/// How much of an index the log defines.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Dictionary {
+/// How much of a head's tenants, symbols and series the log defines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dictionary {
     pub(crate) tenants: u32,
     pub(crate) symbols: u32,
     pub(crate) series: u32,
@@ -91,8 +88,19 @@ fn put(out: &mut Vec<u8>, kind: u8, tenant: u32, payload: impl FnOnce(&mut Vec<u
     }
 }
 
-/// Appends what `index` has beyond `from`.
-pub(crate) fn put_dictionary(out: &mut Vec<u8>, index: &Index, from: Dictionary) {
+/// Appends what `index` has beyond `from`, until `out` has about `bytes_max` bytes. Returns how
+/// far it got.
+pub(crate) fn put_dictionary(
+    out: &mut Vec<u8>,
+    index: &Index,
+    from: Dictionary,
+    bytes_max: usize,
+) -> Dictionary {
+    let to = Dictionary::of(index);
+    let mut at = Dictionary {
+        tenants: to.tenants,
+        ..from
+    };
     for (number, tenant) in index
         .tenants()
         .iter()
@@ -103,42 +111,42 @@ pub(crate) fn put_dictionary(out: &mut Vec<u8>, index: &Index, from: Dictionary)
             out.extend_from_slice(tenant.id.as_str().as_bytes());
         });
     }
-    let to = Dictionary::of(index);
-    if from.symbols < to.symbols {
+    if at.symbols < to.symbols {
         put(out, SYMBOLS, 0, |out| {
-            put_uv(out, from.symbols.into());
-            for id in from.symbols..to.symbols {
-                let text = index.symbols.get(id);
+            put_uv(out, at.symbols.into());
+            while at.symbols < to.symbols && out.len() < bytes_max {
+                let text = index.symbols.get(at.symbols);
                 put_uv(out, text.len() as u64);
                 out.extend_from_slice(text.as_bytes());
+                at.symbols += 1;
             }
         });
     }
-    let mut sid = from.series;
-    while sid < to.series {
-        let tenant = index.pairs_of(sid).0;
-        let end = to.series.min(sid.saturating_add(SERIES_PER_RECORD));
-        let count = (sid..end)
-            .take_while(|&s| index.pairs_of(s).0 == tenant)
-            .count() as u32;
+    // Series refer to symbols defined before them.
+    while at.symbols == to.symbols && at.series < to.series && out.len() < bytes_max {
+        let tenant = index.pairs_of(at.series).0;
         put(out, SERIES, tenant, |out| {
-            put_series(out, index, sid, count)
+            put_uv(out, at.series.into());
+            while at.series < to.series
+                && out.len() < bytes_max
+                && index.pairs_of(at.series).0 == tenant
+            {
+                put_series(out, index, at.series);
+                at.series += 1;
+            }
         });
-        sid += count;
     }
+    at
 }
 
-fn put_series(out: &mut Vec<u8>, index: &Index, first: u32, count: u32) {
-    put_uv(out, first.into());
-    for sid in first..first + count {
-        let (tenant, pairs) = index.pairs_of(sid);
-        let all = &index.tenants()[tenant as usize].pairs;
-        put_uv(out, pairs.size_hint().0 as u64);
-        for pair in pairs {
-            let pair = &all[pair as usize];
-            put_uv(out, pair.name.into());
-            put_uv(out, pair.value.into());
-        }
+fn put_series(out: &mut Vec<u8>, index: &Index, sid: u32) {
+    let (tenant, pairs) = index.pairs_of(sid);
+    let all = &index.tenants()[tenant as usize].pairs;
+    put_uv(out, pairs.size_hint().0 as u64);
+    for pair in pairs {
+        let pair = &all[pair as usize];
+        put_uv(out, pair.name.into());
+        put_uv(out, pair.value.into());
     }
 }
 

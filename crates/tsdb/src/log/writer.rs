@@ -161,6 +161,17 @@ impl Log {
         Ok(self.commit)
     }
 
+    /// Writes records that nobody waits for. They are durable with the next commit, which they
+    /// come before.
+    pub fn define(&mut self, frame: &mut FrameBuf) -> Result<(), LogError> {
+        self.append(Kind::Data, frame)
+    }
+
+    /// How large a frame of definitions should be: so small that several fit into a segment.
+    pub fn definitions_bytes(&self) -> usize {
+        (self.settings.segment_bytes / 16) as usize
+    }
+
     /// Makes everything written durable.
     pub fn sync(&mut self) -> Result<(), LogError> {
         self.refuse_if_broken()?;
