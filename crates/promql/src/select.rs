@@ -82,6 +82,38 @@ impl Windows {
     }
 }
 
+/// Which samples of a series are in the window of each step: from the first index to before the
+/// second.
+#[derive(Debug, Default)]
+pub(crate) struct Spans(Vec<(u32, u32)>);
+
+impl Spans {
+    /// Finds the samples of each window; gives back how many the windows hold together.
+    pub(crate) fn find(&mut self, windows: Windows, timestamps: &[Timestamp]) -> u64 {
+        self.0.clear();
+        let mut total = 0;
+        windows.each(timestamps, |_, lo, hi| {
+            total += (hi - lo) as u64;
+            self.0.push((lo as u32, hi as u32));
+        });
+        total
+    }
+
+    /// Calls `f(step, lo, hi)` for each step.
+    #[inline]
+    pub(crate) fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
+        for (step, &(lo, hi)) in self.0.iter().enumerate() {
+            f(step, lo as usize, hi as usize);
+        }
+    }
+
+    /// The samples of one step.
+    pub(crate) fn get(&self, step: usize) -> std::ops::Range<usize> {
+        let (lo, hi) = self.0[step];
+        lo as usize..hi as usize
+    }
+}
+
 /// Removes staleness markers: range windows do not see them.
 pub(crate) fn drop_stale(columns: &mut Columns) {
     columns

@@ -15,7 +15,7 @@ use crate::functions::rate::{between, extrapolate};
 use crate::functions::regression;
 use crate::functions::sum::{Compensated, Mean, variance};
 use crate::plan::{Grid, Matrix, RangeCall, RangeFunc, Samples};
-use crate::select::{Windows, drop_stale};
+use crate::select::{Spans, Windows, drop_stale};
 
 /// Fails when two series become one by losing their names.
 struct Distinct {
@@ -60,10 +60,6 @@ impl<'q> Exec<'q> {
                 let mut columns = Columns::default();
                 self.stream(inner, *grid, &mut |meta, row| {
                     compact(row, *grid, &mut columns);
-                    let meta = Meta {
-                        drop_name: meta.drop_name,
-                        ..meta
-                    };
                     each(meta, &columns)
                 })
             }
@@ -89,6 +85,8 @@ impl<'q> Exec<'q> {
             windows: call.matrix.windows(grid),
             grid,
             params: &params,
+            spans: Spans::default(),
+            looked_at: 0,
             resets: Vec::new(),
             scratch: Vec::new(),
         };
@@ -102,7 +100,7 @@ impl<'q> Exec<'q> {
             let mut notes = Notes::default();
             row.reset(grid.count);
             work.series(columns, &mut row, &mut notes)?;
-            self.count_windows(columns, work.windows);
+            self.budget.count(work.looked_at);
             self.note_series(call, meta, &row, &notes);
             distinct.check(meta.labels, &row)?;
             sink(meta.dropping(drops), &mut row)
@@ -123,26 +121,6 @@ impl<'q> Exec<'q> {
         for &phi in params.first().map_or(&[][..], Column::distinct) {
             super::aggregate::note_quantile(self, phi, call.param_span);
         }
-    }
-
-    /// Counts what all windows look at.
-    fn count_windows(&self, columns: &Columns, windows: Windows) {
-        let mut looked_at = 0;
-        windows.each(&columns.timestamps, |_, lo, hi| {
-            looked_at += (hi - lo) as u64
-        });
-        let (mut lo, mut hi) = (0, 0);
-        for step in 0..windows.refs.count() {
-            if columns.histograms.is_empty() {
-                break;
-            }
-            let points = histogram_window(&columns.histograms, windows, step, &mut lo, &mut hi);
-            looked_at += points
-                .iter()
-                .map(|p| histogram_weight(&p.histogram))
-                .sum::<u64>();
-        }
-        self.budget.count(looked_at);
     }
 
     fn note_series(&self, call: &RangeCall, meta: Meta<'_>, row: &Row, notes: &Notes) {
@@ -223,6 +201,9 @@ struct Work<'a> {
     windows: Windows,
     grid: Grid,
     params: &'a [Column],
+    spans: Spans,
+    /// How many samples the windows of a series hold together.
+    looked_at: u64,
     resets: Vec<usize>,
     scratch: Vec<f64>,
 }
@@ -234,19 +215,19 @@ impl Work<'_> {
         row: &mut Row,
         notes: &mut Notes,
     ) -> Result<(), QueryError> {
+        self.looked_at = self.spans.find(self.windows, &columns.timestamps);
         self.floats(&columns.timestamps, &columns.values, &mut row.values)?;
         if columns.histograms.is_empty() {
             return Ok(());
         }
         let (mut lo, mut hi) = (0, 0);
-        let mut float_windows = Vec::with_capacity(self.windows.refs.count());
-        self.windows
-            .each(&columns.timestamps, |_, lo, hi| float_windows.push(lo..hi));
-        for (step, floats) in float_windows.into_iter().enumerate() {
+        for step in 0..self.windows.refs.count() {
             let window =
                 histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
             if !window.is_empty() {
-                let floats = &columns.timestamps[floats];
+                let weights = window.iter().map(|p| histogram_weight(&p.histogram));
+                self.looked_at += weights.sum::<u64>();
+                let floats = &columns.timestamps[self.spans.get(step)];
                 self.with_histograms(step, floats, window, row, notes)?;
             }
         }
@@ -255,10 +236,10 @@ impl Work<'_> {
 
     /// Everything that looks at floats alone; a step without float stays as it is.
     fn floats(&mut self, ts: &[Timestamp], vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
-        let windows = self.windows;
+        let spans = &self.spans;
         let scratch = &mut self.scratch;
         let each = |out: &mut [f64], f: &mut dyn FnMut(&[Timestamp], &[f64]) -> f64| {
-            windows.each(ts, |step, lo, hi| {
+            spans.each(|step, lo, hi| {
                 if lo < hi {
                     out[step] = f(&ts[lo..hi], &vs[lo..hi]);
                 }
@@ -267,11 +248,11 @@ impl Work<'_> {
         let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
         match self.call.func {
             RangeFunc::Extrapolated(kind) => {
-                extrapolate(kind, ts, vs, windows, &mut self.resets, out);
+                extrapolate(kind, ts, vs, (self.windows, spans), &mut self.resets, out);
             }
             RangeFunc::Irate | RangeFunc::Idelta => {
                 let per_second = self.call.func == RangeFunc::Irate;
-                windows.each(ts, |step, lo, hi| {
+                spans.each(|step, lo, hi| {
                     if hi - lo >= 2 {
                         let last = [hi - 2, hi - 1];
                         let change = between(per_second, last.map(|i| ts[i]), last.map(|i| vs[i]));
@@ -304,26 +285,26 @@ impl Work<'_> {
                 }
                 regression::line(t, v, t[0]).map_or(ABSENT, |(slope, _)| slope)
             }),
-            RangeFunc::Quantile => windows.each(ts, |step, lo, hi| {
+            RangeFunc::Quantile => spans.each(|step, lo, hi| {
                 if lo < hi {
                     out[step] = over_time::quantile_of(param(0, step), &vs[lo..hi], scratch);
                 }
             }),
-            RangeFunc::PredictLinear => windows.each(ts, |step, lo, hi| {
+            RangeFunc::PredictLinear => spans.each(|step, lo, hi| {
                 if hi - lo >= 2 {
                     let line = regression::line(&ts[lo..hi], &vs[lo..hi], self.grid.at(step));
                     out[step] = line.map_or(ABSENT, |(slope, at)| slope * param(0, step) + at);
                 }
             }),
-            RangeFunc::Smooth => return self.smooth(ts, vs, out),
+            RangeFunc::Smooth => return self.smooth(vs, out),
         }
         Ok(())
     }
 
-    fn smooth(&self, ts: &[Timestamp], vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
+    fn smooth(&self, vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
         let mut result = Ok(());
         let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
-        self.windows.each(ts, |step, lo, hi| {
+        self.spans.each(|step, lo, hi| {
             let (smoothing, trend) = (param(0, step), param(1, step));
             for (factor, name, letter) in [(smoothing, "smoothing", 's'), (trend, "trend", 't')] {
                 if !(factor > 0.0 && factor < 1.0) && result.is_ok() {

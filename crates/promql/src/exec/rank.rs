@@ -9,10 +9,9 @@ use super::sort::nan_last;
 use super::{ABSENT, Column, Exec, Frame, is_absent};
 use crate::error::QueryError;
 use crate::functions::sum::quantile;
-use crate::plan::{Aggregate, Grid, Param, is_label_name};
+use crate::plan::{Aggregate, Grid, Param};
 use crate::syntax::ast::AggregateOp;
 use ferula_model::text::number::Form;
-use ferula_model::text::quote::quoted;
 
 /// The largest double below 2^63: parameters from here on are no count.
 const COUNT_END: f64 = 9_223_372_036_854_774_784.0;
@@ -207,12 +206,6 @@ impl<'q> Exec<'q> {
                 "count_values without a label".to_owned(),
             ));
         };
-        if !is_label_name(label) {
-            return Err(QueryError::execution(format!(
-                "invalid label name {}",
-                quoted(label)
-            )));
-        }
         let mut grouping = aggregate.grouping.clone();
         if !grouping.without
             && let Err(at) = grouping.labels.binary_search(label)

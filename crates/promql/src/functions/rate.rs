@@ -2,7 +2,7 @@
 
 use ferula_model::Timestamp;
 
-use crate::select::Windows;
+use crate::select::{Spans, Windows};
 
 /// How much further than the mean distance of samples the first or last one may be from the
 /// window's edge for the series to be taken as reaching beyond it.
@@ -26,12 +26,12 @@ impl Extrapolated {
 }
 
 /// Fills `out` with `rate`, `increase` or `delta` of each window that holds two samples.
-/// `resets` is room for the places where the counter fell, kept from series to series.
+/// `spans` says which samples each window holds; `resets` is room for the places where the counter fell, kept from series to series.
 pub(crate) fn extrapolate(
     kind: Extrapolated,
     timestamps: &[Timestamp],
     values: &[f64],
-    windows: Windows,
+    (windows, spans): (Windows, &Spans),
     resets: &mut Vec<usize>,
     out: &mut [f64],
 ) {
@@ -40,7 +40,7 @@ pub(crate) fn extrapolate(
         find_resets(values, resets);
     }
     let mut first_reset = 0;
-    windows.each(timestamps, |step, lo, hi| {
+    spans.each(|step, lo, hi| {
         if hi - lo < 2 {
             return;
         }
@@ -144,12 +144,14 @@ mod tests {
             refs: Refs::new(grid, None, 0),
             width_ms: width * 1000,
         };
+        let mut spans = Spans::default();
+        spans.find(windows, &timestamps);
         let mut out = [f64::NAN];
         extrapolate(
             kind,
             &timestamps,
             values,
-            windows,
+            (windows, &spans),
             &mut Vec::new(),
             &mut out,
         );

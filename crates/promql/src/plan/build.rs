@@ -3,6 +3,7 @@
 use ferula_model::Timestamp;
 use ferula_storage::Hints;
 
+use super::calls::is_label_name;
 use super::invariant::is_worth_marking;
 use super::{Aggregate, Chain, Grid, Grouping, Link, Map, Node, Param, Plan, Selection};
 use crate::error::QueryError;
@@ -217,6 +218,9 @@ impl Builder<'_> {
         let param = match (&aggregate.param, aggregate.op) {
             (None, _) => Param::None,
             (Some(param), AggregateOp::CountValues) => match param.unparen() {
+                Expr::String(label) if !is_label_name(label) => {
+                    return Err(QueryError::execution(format!("invalid label name {label}")));
+                }
                 Expr::String(label) => Param::Label(label.value.clone()),
                 _ => return Err(QueryError::Internal("a label that is no text".to_owned())),
             },

@@ -12,7 +12,7 @@ use super::{
 use crate::error::QueryError;
 use crate::functions::rate::Extrapolated;
 use crate::functions::{math, time};
-use crate::syntax::ast::{Call, Expr};
+use crate::syntax::ast::{Call, Expr, StringLiteral};
 
 /// Milliseconds as seconds, for times the query itself states.
 fn seconds(ms: i64) -> f64 {
@@ -186,7 +186,10 @@ impl Builder<'_> {
         let descending = call.func.name.ends_with("_desc");
         let order = if call.func.name.starts_with("sort_by_label") {
             SortOrder::Labels {
-                labels: texts(&call.args[1..])?,
+                labels: texts(&call.args[1..])?
+                    .into_iter()
+                    .map(|text| text.value.clone())
+                    .collect(),
                 descending,
             }
         } else {
@@ -201,44 +204,40 @@ impl Builder<'_> {
 
     fn relabel(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
         let function = call.func.name;
-        let mut texts = texts(&call.args[1..])?.into_iter();
-        let mut next = || texts.next().unwrap_or_default();
-        let target = next();
-        let label_error = |kind: &str, label: &str| {
-            QueryError::execution(format!(
-                "invalid {kind} label name in {function}(): {label}"
-            ))
+        let texts = texts(&call.args[1..])?;
+        let label = |kind: &str, text: &StringLiteral| {
+            if is_label_name(text) {
+                return Ok(text.value.clone());
+            }
+            Err(QueryError::execution(format!(
+                "invalid {kind} label name in {function}(): {}",
+                text.value
+            )))
         };
-        let relabel = if function == "label_replace" {
-            let (template, source, pattern) = (next(), next(), next());
-            let regex = Regex::new(&pattern).map_err(|_| {
-                QueryError::execution(format!(
-                    "invalid regular expression in label_replace(): {pattern}"
-                ))
-            })?;
-            if !is_label_name(&target) {
-                return Err(label_error("destination", &target));
+        let relabel = match texts.as_slice() {
+            [target, template, source, pattern] if function == "label_replace" => {
+                let pattern = &pattern.value;
+                let regex = Regex::new(pattern).map_err(|_| {
+                    QueryError::execution(format!(
+                        "invalid regular expression in label_replace(): {pattern}"
+                    ))
+                })?;
+                Relabel::Replace {
+                    target: label("destination", target)?,
+                    template: Template::new(&template.value),
+                    source: source.value.clone(),
+                    regex,
+                }
             }
-            Relabel::Replace {
-                target,
-                template: Template::new(&template),
-                source,
-                regex,
+            [target, separator, sources @ ..] => {
+                let sources = sources.iter().map(|source| label("source", source));
+                Relabel::Join {
+                    sources: sources.collect::<Result<_, _>>()?,
+                    target: label("destination", target)?,
+                    separator: separator.value.clone(),
+                }
             }
-        } else {
-            let separator = next();
-            let sources: Vec<String> = texts.collect();
-            if let Some(empty) = sources.iter().find(|s| !is_label_name(s)) {
-                return Err(label_error("source", empty));
-            }
-            if !is_label_name(&target) {
-                return Err(label_error("destination", &target));
-            }
-            Relabel::Join {
-                target,
-                separator,
-                sources,
-            }
+            _ => return Err(QueryError::Internal(format!("{function} without texts"))),
         };
         Ok(Node::Relabel {
             relabel,
@@ -265,10 +264,9 @@ impl Builder<'_> {
     }
 }
 
-/// Whether `name` can be a label's: it is not empty, and was UTF-8 in the query's text. Of what was
-/// not, the parser leaves the replacement character, which it does not accept otherwise.
-pub(crate) fn is_label_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(char::REPLACEMENT_CHARACTER)
+/// Whether a text can be a label's name: it is not empty, and it is UTF-8.
+pub(super) fn is_label_name(text: &StringLiteral) -> bool {
+    !text.value.is_empty() && text.bytes.is_none()
 }
 
 fn map(map: Map, child: Node) -> Node {
@@ -284,11 +282,11 @@ fn argument(call: &Call, i: usize) -> Result<&Expr, QueryError> {
         .ok_or_else(|| QueryError::Internal(format!("{} without argument {i}", call.func.name)))
 }
 
-/// The values of arguments that are texts.
-fn texts(args: &[Expr]) -> Result<Vec<String>, QueryError> {
+/// Arguments that are texts.
+fn texts(args: &[Expr]) -> Result<Vec<&StringLiteral>, QueryError> {
     args.iter()
         .map(|arg| match arg.unparen() {
-            Expr::String(text) => Ok(text.value.clone()),
+            Expr::String(text) => Ok(text),
             _ => Err(QueryError::Internal("a text that is none".to_owned())),
         })
         .collect()

@@ -16,7 +16,6 @@ use ferula_model::{Labels, Matcher, Range, Timestamp};
 use ferula_storage::Hints;
 
 pub(crate) use build::{Settings, build, drops_name};
-pub(crate) use calls::is_label_name;
 pub(crate) use grid::Grid;
 
 use crate::functions::math::Math;
