@@ -5,6 +5,7 @@ mod bounds;
 mod pretty;
 mod random;
 mod reject;
+mod reject_expressions;
 mod tree;
 
 use ferula_diag::Span;
