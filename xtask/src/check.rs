@@ -3,66 +3,77 @@
 //! Formatting, lints with warnings denied, then all tests in one build profile. What could not run
 //! on this machine is listed at the end with its reason.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use ferula_e2e::SKIP_LIST_ENV;
+use ferula_e2e::SKIPPED;
 use ferula_e2e::peers::repository;
-
-/// Package and binary of the server that process-level tests start.
-pub(crate) const SERVER_PACKAGE: &str = "ferula-ferula";
+use ferula_e2e::server::{SERVER_ENV, SERVER_PACKAGE};
 
 /// Runs all checks and stops at the first that fails.
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    let deny = ["--", "-D", "warnings"];
-    cargo(
-        &[&["clippy", "--workspace", "--all-targets"], &deny[..]].concat(),
-        &[],
-    )?;
+    cargo(&["fmt", "--all", "--check"]).run()?;
+    // `--locked`: what is committed must be what is tested.
+    let lints = ["clippy", "--locked", "--workspace", "--all-targets"];
+    cargo(&[&lints[..], &["--", "-D", "warnings"]].concat()).run()?;
 
     crate::peers::fetch_missing();
-    cargo(&["build", "--package", SERVER_PACKAGE], &[])?;
-    let server = target_folder()?.join("debug").join("ferula");
-    let skipped = target_folder()?.join("skipped-tests");
-    if skipped.exists() {
-        std::fs::remove_file(&skipped)?;
-    }
-    let environment = [
-        ("FERULA_BIN", server.into_os_string()),
-        (SKIP_LIST_ENV, skipped.clone().into_os_string()),
-    ];
+    cargo(&["build", "--locked", "--package", SERVER_PACKAGE]).run()?;
     // `--no-fail-fast`: one run shows every test that fails, not the first crate's.
-    let tests = cargo(&["test", "--workspace", "--no-fail-fast"], &environment);
+    let mut tests = cargo(&["test", "--locked", "--workspace", "--no-fail-fast", "--"]);
+    tests.0.arg("--show-output");
+    tests
+        .0
+        .env(SERVER_ENV, target_folder()?.join("debug").join("ferula"));
+    let (passed, skipped) = tests.run_noting_skips()?;
 
-    let skipped = std::fs::read_to_string(&skipped).unwrap_or_default();
-    println!(
-        "\n{} after {} s",
-        if tests.is_ok() { "passed" } else { "failed" },
-        start.elapsed().as_secs()
-    );
+    let verdict = if passed { "passed" } else { "failed" };
+    println!("\n{verdict} after {} s", start.elapsed().as_secs());
     if skipped.is_empty() {
         println!("nothing was skipped");
     }
-    for line in skipped.lines() {
-        println!("skipped: {line}");
+    for line in skipped {
+        println!("{line}");
     }
-    tests
+    ensure!(passed, "some tests failed");
+    Ok(())
 }
 
-/// Runs cargo in the repository with its output shown.
-fn cargo(args: &[&str], environment: &[(&str, std::ffi::OsString)]) -> Result<()> {
-    println!("$ cargo {}", args.join(" "));
-    let status = Command::new(env!("CARGO"))
-        .args(args)
-        .envs(environment.iter().map(|(key, value)| (key, value)))
-        .current_dir(repository())
-        .status()?;
-    ensure!(status.success(), "cargo {} failed", args.join(" "));
-    Ok(())
+/// A cargo command in the repository, with its output shown.
+struct Cargo(Command);
+
+fn cargo(args: &[&str]) -> Cargo {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(args).current_dir(repository());
+    Cargo(command)
+}
+
+impl Cargo {
+    fn run(mut self) -> Result<()> {
+        println!("$ {:?}", self.0);
+        ensure!(self.0.status()?.success(), "{:?} failed", self.0);
+        Ok(())
+    }
+
+    /// Whether it succeeded, and what the tests said they skipped.
+    fn run_noting_skips(mut self) -> Result<(bool, Vec<String>)> {
+        println!("$ {:?}", self.0);
+        let mut child = self.0.stdout(Stdio::piped()).spawn()?;
+        let output = child.stdout.take().context("stdout is piped")?;
+        let mut skipped = Vec::new();
+        for line in BufReader::new(output).lines() {
+            let line = line?;
+            println!("{line}");
+            if line.starts_with(SKIPPED) {
+                skipped.push(line);
+            }
+        }
+        Ok((child.wait()?.success(), skipped))
+    }
 }
 
 /// Where cargo puts what it builds: this program lies in `<target>/<profile>/`.

@@ -18,6 +18,9 @@ use crate::wait_for;
 /// flags: that is how these tests are themselves tested against the reference.
 pub const SERVER_ENV: &str = "FERULA_BIN";
 
+/// The package whose binary is the server.
+pub const SERVER_PACKAGE: &str = "ferula";
+
 /// How long a server may take from start to ready.
 pub const READY_MAX: Duration = Duration::from_secs(60);
 
@@ -291,7 +294,7 @@ pub fn server_binary() -> Result<PathBuf> {
 
 fn build() -> Result<PathBuf> {
     let out = Command::new(env!("CARGO"))
-        .args(["build", "--package", "ferula-ferula"])
+        .args(["build", "--package", SERVER_PACKAGE])
         .current_dir(repository())
         .output()?;
     ensure!(

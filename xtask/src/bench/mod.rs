@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use ferula_e2e::peers::{Peer, repository};
 use ferula_e2e::process::Process;
-use ferula_e2e::server::{Kind, SERVER_ENV, Server};
+use ferula_e2e::server::{Kind, SERVER_ENV, SERVER_PACKAGE, Server};
 
 use report::Report;
 
@@ -119,12 +119,7 @@ fn binary(subject: Subject) -> Result<PathBuf> {
                 return Ok(path.into());
             }
             let mut build = Command::new(env!("CARGO"));
-            build.args([
-                "build",
-                "--release",
-                "--package",
-                crate::check::SERVER_PACKAGE,
-            ]);
+            build.args(["build", "--release", "--package", SERVER_PACKAGE]);
             let status = build.current_dir(repository()).status()?;
             ensure!(status.success(), "ferula does not build");
             return Ok(crate::check::target_folder()?.join("release/ferula"));
