@@ -68,6 +68,12 @@ impl Windows {
     /// Calls `f(step, lo, hi)` for each step: samples `lo..hi` are in its window.
     #[inline]
     pub(crate) fn each(self, timestamps: &[Timestamp], mut f: impl FnMut(usize, usize, usize)) {
+        if self.refs.count == 1 {
+            let (start, end) = self.edges(0);
+            let hi = timestamps.partition_point(|&t| t <= end);
+            let lo = timestamps[..hi].partition_point(|&t| t <= start);
+            return f(0, lo, hi);
+        }
         let (mut lo, mut hi) = (0, 0);
         for step in 0..self.refs.count {
             let (start, end) = self.edges(step);

@@ -6,12 +6,12 @@ use super::sum::{nan_first, quantile};
 
 /// The smallest value; NaN only if there is nothing else.
 pub(crate) fn min(values: &[f64]) -> f64 {
-    values[position_of(values, |v, best| v < best)]
+    best_of(values, |v, best| v < best)
 }
 
 /// The largest value; NaN only if there is nothing else.
 pub(crate) fn max(values: &[f64]) -> f64 {
-    values[position_of(values, |v, best| v > best)]
+    best_of(values, |v, best| v > best)
 }
 
 /// When the smallest value was last seen, in seconds.
@@ -22,6 +22,16 @@ pub(crate) fn time_of_min(timestamps: &[Timestamp], values: &[f64]) -> f64 {
 /// When the largest value was last seen, in seconds.
 pub(crate) fn time_of_max(timestamps: &[Timestamp], values: &[f64]) -> f64 {
     seconds(timestamps[position_of(values, |v, best| v >= best)])
+}
+
+/// The first value that no other is `better` than; NaN is worse than all.
+#[inline]
+fn best_of(values: &[f64], better: impl Fn(f64, f64) -> bool) -> f64 {
+    let replaces = |v, best: f64| better(v, best) || best.is_nan();
+    values[1..].iter().fold(
+        values[0],
+        |best, &v| if replaces(v, best) { v } else { best },
+    )
 }
 
 /// Where the value stands that no other is `better` than; NaN is worse than all.
