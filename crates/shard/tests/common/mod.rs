@@ -77,37 +77,44 @@ pub(crate) fn append(shard: &Shard, batch: Batch) -> Result<Report, AppendError>
     block_on(shard.append(batch))
 }
 
-/// Everything that is stored: labels, and samples as (timestamp, bits).
-pub(crate) fn dump(shard: &Shard) -> Vec<(Labels, Vec<(i64, u64)>)> {
+/// A series' samples as (timestamp, bits of a float).
+pub(crate) type Floats = Vec<(i64, u64)>;
+
+/// Everything that is stored, floats only.
+pub(crate) fn dump(shard: &Shard) -> Vec<(Labels, Floats)> {
     select(shard, vec![], Range::ALL)
 }
 
-pub(crate) fn select(
+pub(crate) fn select(shard: &Shard, matchers: Vec<Matcher>, range: Range) -> Vec<(Labels, Floats)> {
+    let mut out = Vec::new();
+    for (labels, columns) in select_columns(shard, matchers, range) {
+        assert!(columns.histograms.is_empty());
+        let values = columns.values.iter().map(|v| v.to_bits());
+        out.push((labels, columns.timestamps.into_iter().zip(values).collect()));
+    }
+    out
+}
+
+pub(crate) fn select_columns(
     shard: &Shard,
     matchers: Vec<Matcher>,
     range: Range,
-) -> Vec<(Labels, Vec<(i64, u64)>)> {
+) -> Vec<(Labels, Columns)> {
     let hints = Hints::default();
     let tenant = TenantId::anonymous();
-    let selected = block_on(shard.select(SelectRequest {
+    let request = SelectRequest {
         tenant,
         matchers,
         range,
         hints,
-    }))
-    .unwrap();
-    let mut columns = Columns::default();
-    let mut out = Vec::new();
-    for series in selected.series {
-        columns.clear();
+    };
+    let selected = block_on(shard.select(request)).unwrap();
+    let decoded = selected.series.into_iter().map(|series| {
+        let mut columns = Columns::default();
         series.source.decode(range, &mut columns).unwrap();
-        let values = columns.values.iter().map(|v| v.to_bits());
-        out.push((
-            series.labels,
-            columns.timestamps.iter().copied().zip(values).collect(),
-        ));
-    }
-    out
+        (series.labels, columns)
+    });
+    decoded.collect()
 }
 
 pub(crate) fn all() -> LabelQuery {

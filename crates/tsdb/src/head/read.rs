@@ -7,6 +7,7 @@ use ferula_storage::{LabelQuery, SelectRequest, Selected, SelectedSeries};
 
 use super::index::{Index, TenantIndex};
 use super::select::matching;
+use super::series::Source;
 use super::{Data, Head};
 
 impl Head {
@@ -19,16 +20,20 @@ impl Head {
             data.series(sid)
                 .is_some_and(|s| s.may_overlap(request.range))
         });
-        let snapshots: Vec<_> = ids
+        let mut open = Vec::new();
+        let mut snapshots: Vec<_> = ids
             .into_iter()
-            .filter_map(|sid| Some((sid, data.series(sid)?.snapshot())))
+            .filter_map(|sid| Some((sid, data.series(sid)?.snapshot(&mut open))))
             .collect();
         drop(data);
-        let mut snapshots = snapshots;
         snapshots.sort_unstable_by(|a, b| index.cmp(a.0, b.0));
+        let open = Arc::new(open);
         let series = snapshots.into_iter().map(|(sid, snapshot)| SelectedSeries {
             labels: index.labels(sid),
-            source: Arc::new(snapshot),
+            source: Arc::new(Source {
+                snapshot,
+                open: open.clone(),
+            }),
         });
         Selected {
             series: series.collect(),

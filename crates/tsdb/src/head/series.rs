@@ -18,9 +18,6 @@ const CHUNK_SAMPLES_MAX: u8 = 120;
 const HISTOGRAM_CHUNK_BYTES: u32 = 1_024;
 const HISTOGRAM_CHUNK_SAMPLES_MIN: u8 = 10;
 
-/// Open chunks up to this size, which is most of them, are copied by way of the stack.
-const STACK_BYTES: usize = 512;
-
 /// What a heap allocation behind an `Arc` costs beside its content.
 const ARC_BYTES: u64 = 16;
 
@@ -70,8 +67,8 @@ pub(crate) struct Series {
     newest: Timestamp,
     delta: i64,
     value: u64,
-    /// The open chunk. Whoever reads holds a clone; while someone does, the writer copies.
-    open: Option<Arc<[u8]>>,
+    /// The open chunk, and room behind it. Whoever reads gets a copy.
+    open: Option<Box<[u8]>>,
     sealed: Option<Arc<Sealed>>,
     histogram: Option<Arc<Histogram>>,
     /// How many bits of `open` are taken.
@@ -181,13 +178,9 @@ impl Series {
     /// Reads what a push is going to write to.
     #[inline]
     pub(crate) fn touch(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| {
-            let end = open
-                .get((self.bits >> 3) as usize)
-                .copied()
-                .unwrap_or_default();
-            Arc::strong_count(open) + usize::from(end)
-        })
+        let at = (self.bits >> 3) as usize;
+        let end = self.open.as_ref().and_then(|open| open.get(at));
+        end.copied().unwrap_or_default().into()
     }
 
     /// Finishes the open chunk, if it has samples, and starts one of `kind`.
@@ -200,7 +193,7 @@ impl Series {
             growth.bytes = growth
                 .bytes
                 .wrapping_add(held)
-                .wrapping_sub(open.len() as u64 + ARC_BYTES);
+                .wrapping_sub(open.len() as u64);
             self.sealed = Some(Arc::new(Sealed {
                 min,
                 max: self.newest,
@@ -220,15 +213,23 @@ impl Series {
         }
     }
 
-    /// The samples as they are, for reading without a lock.
-    pub(crate) fn snapshot(&self) -> Snapshot {
+    /// The samples as they are, for reading without a lock. What is open is copied to `open`.
+    pub(crate) fn snapshot(&self, open: &mut Vec<u8>) -> Snapshot {
+        let from = open.len();
+        open.extend_from_slice(self.open_bytes());
         Snapshot {
             sealed: self.sealed.clone(),
-            open: self.open.clone(),
+            open: from..open.len(),
             newest: self.newest,
             count: self.count,
             kind: self.kind,
         }
+    }
+
+    /// The bytes of the open chunk that are in use.
+    fn open_bytes(&self) -> &[u8] {
+        let used = self.bits.div_ceil(8) as usize;
+        self.open.as_ref().map_or(&[], |open| &open[..used])
     }
 
     /// Whether samples may lie in `range`. Cheap, and wrong only towards yes.
@@ -239,6 +240,30 @@ impl Series {
 
     fn open_first(&self) -> Option<Timestamp> {
         Some(first_timestamp(self.kind, self.open.as_ref()?))
+    }
+
+    /// Decodes the chunk that could hold a sample at `timestamp`; returns its span.
+    pub(crate) fn decode_around(
+        &self,
+        timestamp: Timestamp,
+        columns: &mut Columns,
+    ) -> Result<Option<Range>, Damaged> {
+        if let Some(first) = self.open_first().filter(|first| *first <= timestamp) {
+            decode_chunk(self.kind, self.count.into(), self.open_bytes(), columns)?;
+            return Ok(Some(Range::closed(first, self.newest)));
+        }
+        let older = std::iter::successors(self.sealed.as_deref(), |chunk| chunk.older.as_deref());
+        let mut reached = older.take_while(|chunk| chunk.max >= timestamp);
+        let Some(chunk) = reached.find(|chunk| chunk.min <= timestamp) else {
+            return Ok(None);
+        };
+        decode_chunk(
+            chunk.kind,
+            xor::count(&chunk.bytes).into(),
+            &chunk.bytes,
+            columns,
+        )?;
+        Ok(Some(Range::closed(chunk.min, chunk.max)))
     }
 
     /// The newest sample's value.
@@ -260,77 +285,59 @@ fn first_timestamp(kind: Kind, chunk: &[u8]) -> Timestamp {
 
 /// Writes `bytes` at offset `at` of an open chunk, where it ends.
 #[inline]
-fn write_open(open: &mut Option<Arc<[u8]>>, at: usize, bytes: &[u8], growth: &mut Growth) {
-    let end = at + bytes.len();
-    if let Some(chunk) = open
-        && let Some(chunk) = Arc::get_mut(chunk)
-        && let Some(place) = chunk.get_mut(at..end)
-    {
-        place.copy_from_slice(bytes);
-        return;
+fn write_open(open: &mut Option<Box<[u8]>>, at: usize, bytes: &[u8], growth: &mut Growth) {
+    let place = open
+        .as_mut()
+        .and_then(|open| open.get_mut(at..at + bytes.len()));
+    match place {
+        Some(place) => place.copy_from_slice(bytes),
+        None => grow_open(open, at, bytes, growth),
     }
-    replace_open(open, at, bytes, growth);
 }
 
-/// The same when there is no room, or a reader holds the chunk: in a copy.
+/// The same when there is no room.
 #[cold]
 #[inline(never)]
-fn replace_open(open: &mut Option<Arc<[u8]>>, at: usize, bytes: &[u8], growth: &mut Growth) {
-    let end = at + bytes.len();
-    let old = open.as_deref().unwrap_or_default();
-    let capacity = if end <= old.len() {
-        old.len()
-    } else {
-        open_capacity(end)
-    };
-    let kept = &old[..at.min(old.len())];
-    let fill = |chunk: &mut [u8]| {
-        chunk[..kept.len()].copy_from_slice(kept);
-        chunk[at..end].copy_from_slice(bytes);
-    };
-    // By way of the stack, since an `Arc` of a slice can be filled only from one.
-    let chunk: Arc<[u8]> = if capacity <= STACK_BYTES {
-        let mut filled = [0; STACK_BYTES];
-        fill(&mut filled);
-        filled[..capacity].into()
-    } else {
-        let mut filled = vec![0; capacity];
-        fill(&mut filled);
-        filled.into()
-    };
-    let old_held = if old.is_empty() {
-        0
-    } else {
-        old.len() as u64 + ARC_BYTES
-    };
-    growth.bytes = growth
-        .bytes
-        .wrapping_add(capacity as u64 + ARC_BYTES)
-        .wrapping_sub(old_held);
-    *open = Some(chunk);
+fn grow_open(open: &mut Option<Box<[u8]>>, at: usize, bytes: &[u8], growth: &mut Growth) {
+    let mut chunk = open.take().map_or_else(Vec::new, <[u8]>::into_vec);
+    let (before, end) = (chunk.len(), at + bytes.len());
+    let capacity = open_capacity(end);
+    chunk.reserve_exact(capacity - before);
+    chunk.resize(capacity, 0);
+    chunk[at..end].copy_from_slice(bytes);
+    growth.bytes += (capacity - before) as u64;
+    *open = Some(chunk.into_boxed_slice());
 }
 
-/// Room for `len` bytes and about a quarter more, such that with the counts of an `Arc` it
-/// fills a size class of the usual allocators: four classes per doubling.
+/// Room for `len` bytes and about a tenth more, such that it fills a size class of the usual
+/// allocators: four classes per doubling.
 fn open_capacity(len: usize) -> usize {
-    let wanted = (len + len / 8 + ARC_BYTES as usize).max(48);
+    let wanted = (len + len / 8).max(32);
     let step = (wanted.next_power_of_two() / 8).max(16);
-    wanted.next_multiple_of(step) - ARC_BYTES as usize
+    wanted.next_multiple_of(step)
 }
 
-/// A series' samples at an instant, held without a lock.
+/// A series' samples at an instant; those of the open chunk are in a buffer beside it.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     sealed: Option<Arc<Sealed>>,
-    open: Option<Arc<[u8]>>,
+    open: std::ops::Range<usize>,
     newest: Timestamp,
     count: u8,
     kind: Kind,
 }
 
-impl SeriesSource for Snapshot {
+/// A snapshot with its buffer, which all series of one selection share.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) open: Arc<Vec<u8>>,
+}
+
+impl SeriesSource for Source {
     fn decode(&self, range: Range, columns: &mut Columns) -> Result<(), SelectError> {
-        self.decode_chunks(range, columns)
+        self.snapshot
+            .decode(range, &self.open, columns)
             .map_err(|e| SelectError::Corrupt {
                 what: format!("in memory: {e}"),
             })
@@ -338,7 +345,7 @@ impl SeriesSource for Snapshot {
 }
 
 impl Snapshot {
-    fn decode_chunks(&self, range: Range, columns: &mut Columns) -> Result<(), Damaged> {
+    fn decode(&self, range: Range, open: &[u8], columns: &mut Columns) -> Result<(), Damaged> {
         let mut chunks = Vec::new();
         let mut next = self.sealed.as_deref();
         while let Some(chunk) = next.filter(|c| c.max >= range.start) {
@@ -348,38 +355,17 @@ impl Snapshot {
             next = chunk.older.as_deref();
         }
         for chunk in chunks.into_iter().rev() {
-            decode_chunk(
-                chunk.kind,
-                xor::count(&chunk.bytes).into(),
-                &chunk.bytes,
-                columns,
-            )?;
+            let count = xor::count(&chunk.bytes).into();
+            decode_chunk(chunk.kind, count, &chunk.bytes, columns)?;
         }
-        if let Some(open) = &self.open
+        let open = &open[self.open.clone()];
+        if !open.is_empty()
             && self.newest >= range.start
             && first_timestamp(self.kind, open) < range.end
         {
             decode_chunk(self.kind, self.count.into(), open, columns)?;
         }
         Ok(())
-    }
-
-    /// The span of the chunk that could hold a sample at `timestamp`.
-    pub(crate) fn chunk_span(&self, timestamp: Timestamp) -> Option<Range> {
-        if let Some(open) = &self.open {
-            let first = first_timestamp(self.kind, open);
-            if first <= timestamp {
-                return Some(Range::closed(first, self.newest));
-            }
-        }
-        let mut next = self.sealed.as_deref();
-        while let Some(chunk) = next.filter(|c| c.max >= timestamp) {
-            if chunk.min <= timestamp {
-                return Some(Range::closed(chunk.min, chunk.max));
-            }
-            next = chunk.older.as_deref();
-        }
-        None
     }
 }
 
@@ -426,9 +412,18 @@ mod tests {
         assert_eq!(size_of::<Sealed>(), 48);
     }
 
-    fn samples(snapshot: &Snapshot, range: Range) -> Vec<(i64, f64)> {
+    fn source(series: &Series) -> Source {
+        let mut open = vec![9; 5];
+        let snapshot = series.snapshot(&mut open);
+        Source {
+            snapshot,
+            open: Arc::new(open),
+        }
+    }
+
+    fn samples(source: &Source, range: Range) -> Vec<(i64, f64)> {
         let mut columns = Columns::default();
-        snapshot.decode(range, &mut columns).unwrap();
+        source.decode(range, &mut columns).unwrap();
         columns.timestamps.into_iter().zip(columns.values).collect()
     }
 
@@ -442,7 +437,7 @@ mod tests {
             series.push_float(t, v.to_bits());
             expected.push((t, v));
             if i % 3 == 0 {
-                snapshots.push((series.snapshot(), expected.len()));
+                snapshots.push((source(&series), expected.len()));
             }
         }
         for (snapshot, len) in snapshots {
@@ -457,7 +452,7 @@ mod tests {
             series.push_float(t, 0);
         }
         let got = samples(
-            &series.snapshot(),
+            &source(&series),
             Range {
                 start: 130,
                 end: 140,
@@ -488,10 +483,7 @@ mod tests {
             held.bytes = held.bytes.wrapping_add(growth.bytes);
             held.chunks += growth.chunks;
         }
-        let mut expected = series
-            .open
-            .as_ref()
-            .map_or(0, |o| o.len() as u64 + ARC_BYTES);
+        let mut expected = series.open.as_ref().map_or(0, |o| o.len() as u64);
         let mut next = series.sealed.as_deref();
         while let Some(chunk) = next {
             expected += chunk.bytes.len() as u64 + ARC_BYTES + size_of::<Sealed>() as u64;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use ferula_model::{Histogram, Labels, Range, Timestamp, Value, is_stale};
 use ferula_storage::{
-    AppendError, Batch, Columns, Reason, Rejection, Report, SeriesKey, SeriesRef, SeriesSource,
+    AppendError, Batch, Columns, Reason, Rejection, Report, SeriesKey, SeriesRef,
 };
 use std::collections::HashMap;
 
@@ -64,6 +64,20 @@ pub(crate) struct Row {
     /// A float's bits, or the number of a staged histogram.
     pub(crate) value: u64,
     pub(crate) is_histogram: bool,
+}
+
+impl Row {
+    /// A float, staged alone.
+    #[cfg(test)]
+    pub(crate) fn float(sid: u32, timestamp: Timestamp, value: u64) -> Self {
+        Self {
+            sid,
+            before: NO_ROW,
+            timestamp,
+            value,
+            is_histogram: false,
+        }
+    }
 }
 
 /// A series' newest staged sample.
@@ -390,11 +404,12 @@ impl HeadWriter {
             .chunk
             .is_some_and(|(s, span)| s == sid && span.contains(timestamp));
         if !cached {
-            let snapshot = series.snapshot();
-            let span = snapshot.chunk_span(timestamp)?;
             lookup.columns.clear();
+            lookup.chunk = None;
             // What is in memory was encoded here, and cannot be damaged.
-            snapshot.decode(span, &mut lookup.columns).ok()?;
+            let span = series
+                .decode_around(timestamp, &mut lookup.columns)
+                .ok()??;
             lookup.chunk = Some((sid, span));
         }
         let columns = &lookup.columns;

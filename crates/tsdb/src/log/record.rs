@@ -365,6 +365,41 @@ mod tests {
         }
     }
 
+    /// The bytes `docs/internals/log.md` describes, worked out by hand.
+    #[test]
+    fn golden_rows() {
+        let row = |sid, timestamp, value: f64| Row::float(sid, timestamp, value.to_bits());
+        let rows = [
+            row(7, 1_000, 3.0),
+            row(8, 1_000, 0.25),
+            row(9, 1_000, stale_marker()),
+        ];
+        let mut out = Vec::new();
+        put_rows(&mut out, 2, &rows, &[]);
+        let expected = [
+            3,
+            2,
+            0x8C,
+            0x80,
+            0x80,
+            0x00, // LooseRows of tenant 2, 12 bytes
+            3,    // rows
+            7 << 3,
+            9,
+            0, // series: 7 once, then two more of 1
+            0xC0,
+            0x3E,
+            1,
+            0, // timestamps: 1000 once, then two more of 0
+            12,
+            5,
+            50,
+            3, // 3, 25/100, the marker
+        ];
+        // 1000 takes zz 2000 << 2 = 8000.
+        assert_eq!(out, expected);
+    }
+
     #[test]
     fn short_numbers_are_short() {
         let len = |v: f64| {
