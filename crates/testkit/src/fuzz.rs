@@ -6,12 +6,14 @@
 //! `[[bin]]` in `fuzz/Cargo.toml`, and at least one input in its corpus.
 
 mod formats;
+mod log;
 
 use ferula_model::text::number::{self, Form};
 use ferula_model::text::regex::{Regex, Template};
 use ferula_model::text::{duration, size};
 
 pub use formats::{exposition_text, openmetrics, remote_write};
+pub use log::log_frame;
 
 /// A target with its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -23,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("exposition_text", exposition_text),
     ("openmetrics", openmetrics),
     ("remote_write", remote_write),
+    ("log_frame", log_frame),
 ];
 
 /// Longer values make fuzzing slow and find nothing more.

@@ -187,6 +187,11 @@ impl Index {
         }
     }
 
+    /// How many series' numbers stand for nothing.
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost_series.len() as u32
+    }
+
     /// Whether the series' labels are known.
     pub(crate) fn is_known(&self, sid: u32) -> bool {
         sid < self.len()

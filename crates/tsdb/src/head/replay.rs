@@ -10,8 +10,8 @@ use crate::Damaged;
 use crate::bytes::Reader;
 use crate::log::record::{self, Dictionary, Record, RowColumns};
 
-/// How many numbers a damaged log may skip at once: a bound on what is set aside for them.
-const LOST_MAX: u32 = 1 << 24;
+/// How many numbers a damaged log may skip: a bound on what is set aside for them.
+const LOST_MAX: u32 = 1 << 22;
 
 /// Tenants whose records may be lost.
 const LOST_TENANTS_MAX: u32 = 1 << 16;
@@ -120,7 +120,7 @@ impl HeadWriter {
         let mut index = self.head.index.write();
         let first = payload.uv32()?;
         let len = index.symbols.len();
-        if first < len || first - len > LOST_MAX {
+        if first < len || first - len > LOST_MAX - index.symbols.lost().min(LOST_MAX) {
             return Err(Damaged("symbols are defined out of order"));
         }
         index.symbols.lose_until(first);
@@ -136,7 +136,7 @@ impl HeadWriter {
         let mut index = head.index.write();
         let first = payload.uv32()?;
         let len = index.len();
-        if first < len || first - len > LOST_MAX {
+        if first < len || first - len > LOST_MAX.saturating_sub(index.lost()) {
             return Err(Damaged("series are defined out of order"));
         }
         if !index.is_known_tenant(tenant) {

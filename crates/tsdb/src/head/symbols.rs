@@ -85,6 +85,11 @@ impl Symbols {
         &self.pages[page as usize][start as usize..end as usize]
     }
 
+    /// How many numbers stand for nothing.
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost.len() as u32
+    }
+
     /// Whether the number stands for a text.
     pub(crate) fn is_known(&self, id: u32) -> bool {
         id < self.len() && (self.lost.is_empty() || self.lost.binary_search(&id).is_err())
