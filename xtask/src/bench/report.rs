@@ -99,7 +99,12 @@ impl Report {
                 let _ = write!(text, " {} |", self.cell(work, name, column));
             }
             for &column in &ratios {
-                let ratio = self.median(work, name, 0) / self.median(work, name, column);
+                let (own, peer) = (self.median(work, name, 0), self.median(work, name, column));
+                let ratio = if peer.is_finite() {
+                    own / peer
+                } else {
+                    f64::NAN
+                };
                 let _ = write!(text, " {} |", shown(ratio));
             }
             text.push('\n');
