@@ -49,6 +49,9 @@ fn apply(
     matcher: &Matcher,
 ) {
     let keeps = !matcher.matches_empty();
+    if let Some(pairs) = listed(index, tenant, matcher, keeps) {
+        return narrow(candidates, tenant, &pairs, keeps);
+    }
     let name = index.symbols.find(matcher.name());
     let pairs = name.map_or(&[][..], |name| tenant.pairs_named(name));
     if let (Some(ids), Some(name)) = (candidates.as_mut(), name)
@@ -66,6 +69,22 @@ fn apply(
     };
     let pairs: Vec<u32> = pairs.iter().filter(wanted).copied().collect();
     narrow(candidates, tenant, &pairs, keeps);
+}
+
+/// The pairs that matter to a pattern which is a list of words, found without testing others.
+fn listed(index: &Index, tenant: &TenantIndex, matcher: &Matcher, keeps: bool) -> Option<Vec<u32>> {
+    // A word in the list passes `=~` and fails `!~`; those are the ones to be kept or removed.
+    let fits = match matcher.op() {
+        MatchOp::Regex => keeps,
+        MatchOp::NotRegex => !keeps,
+        MatchOp::Equal | MatchOp::NotEqual => false,
+    };
+    let words = matcher.regex().filter(|_| fits)?.set_matches()?;
+    let find = |word: &String| index.find_pair(tenant, matcher.name(), word);
+    let mut pairs: Vec<u32> = words.iter().filter_map(find).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    Some(pairs)
 }
 
 /// Keeps the candidates that have one of `pairs`, all of one name (`inside`), or none of them.

@@ -22,6 +22,9 @@ const UNKNOWN: u32 = u32::MAX;
 /// A batch's series that could not be created.
 const NO_ROOM: u32 = u32::MAX - 1;
 
+/// Rows whose memory is kept from one commit to the next: 128 Ki × 32 B are 4 MiB.
+const KEEP_ROWS: usize = 1 << 17;
+
 /// Staged rows one commit may have: their numbers have 32 bits.
 const ROWS_MAX: usize = 1 << 31;
 
@@ -221,8 +224,11 @@ impl HeadWriter {
     /// with the next commit.
     pub fn discard(&mut self) {
         self.rows.clear();
+        self.rows.shrink_to(KEEP_ROWS);
         self.histograms.clear();
+        self.histograms.shrink_to(KEEP_ROWS);
         self.tails.clear();
+        self.tails.shrink_to(KEEP_ROWS);
         self.batches.clear();
         self.span = None;
         self.lookup.chunk = None;
