@@ -167,7 +167,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "enable-feature",
         Values,
         "",
-        "Prometheus feature flags, separated by commas: promql-experimental-functions, promql-delayed-name-removal. Others have no effect",
+        "Prometheus feature flags, separated by commas: promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal. Others have no effect",
     ),
     idle(
         "web.enable-remote-write-receiver",
@@ -377,8 +377,10 @@ pub(crate) const FLAGS: &[Flag] = &[
 ];
 
 /// Feature flags that do something.
-pub(crate) const FEATURES: [&str; 2] = [
+pub(crate) const FEATURES: [&str; 4] = [
     "promql-experimental-functions",
+    "promql-extended-range-selectors",
+    "promql-binop-fill-modifiers",
     "promql-delayed-name-removal",
 ];
 

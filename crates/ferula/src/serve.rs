@@ -231,6 +231,8 @@ impl Server {
             concurrency_max: settings.query_concurrency,
             subquery_step: config.global.evaluation_interval,
             experimental_functions: has("promql-experimental-functions"),
+            extended_range_selectors: has("promql-extended-range-selectors"),
+            fill_modifiers: has("promql-binop-fill-modifiers"),
             delayed_name_removal: has("promql-delayed-name-removal"),
         };
         for feature in &settings.features {

@@ -37,6 +37,10 @@ pub struct EngineOptions {
     pub concurrency_max: usize,
     /// Whether experimental functions and aggregations are allowed.
     pub experimental_functions: bool,
+    /// Whether `anchored` and `smoothed` are allowed.
+    pub extended_range_selectors: bool,
+    /// Whether `fill`, `fill_left` and `fill_right` are allowed.
+    pub fill_modifiers: bool,
     /// Whether metric names are dropped only when the query is done.
     pub delayed_name_removal: bool,
 }
@@ -51,6 +55,8 @@ impl EngineOptions {
             subquery_step: Duration::from_secs(60),
             concurrency_max: 20,
             experimental_functions: false,
+            extended_range_selectors: false,
+            fill_modifiers: false,
             delayed_name_removal: false,
         }
     }
@@ -135,6 +141,8 @@ impl Engine {
     pub fn parse(&self, text: &str) -> Result<Query, QueryError> {
         let options = ParseOptions {
             experimental_functions: self.options.experimental_functions,
+            extended_range_selectors: self.options.extended_range_selectors,
+            fill_modifiers: self.options.fill_modifiers,
         };
         let expr = parse(text, &options)
             .map_err(|error| QueryError::Parse(error.display(text).to_string()))?;

@@ -1,6 +1,6 @@
 //! Variants of a query that must give the same result.
 
-use ferula_promql::syntax::ast::{At, Expr, Modifiers};
+use ferula_promql::syntax::ast::{At, DurationExpr, DurationOp, DurationOperand, Expr, Modifiers};
 
 /// Functions whose value depends on the evaluation time even where all selectors are pinned.
 const TIME_DEPENDENT: [&str; 15] = [
@@ -31,7 +31,38 @@ pub(crate) fn can_be_pinned(expr: &Expr) -> bool {
 
 /// Whether a range query gives, at the same time, what an instant query gives.
 pub(crate) fn same_in_range(expr: &Expr) -> bool {
-    !calls_any(expr, &QUERY_TIMES)
+    !calls_any(expr, &QUERY_TIMES) && !has_query_durations(expr)
+}
+
+/// Whether a duration depends on the step or the range of the query.
+fn has_query_durations(expr: &Expr) -> bool {
+    let mut found = false;
+    visit(expr, &mut |e| {
+        let (range, step, modifiers) = match e {
+            Expr::Selector(e) => (None, None, &e.modifiers),
+            Expr::Range(e) => (e.range_expr.as_deref(), None, &e.selector.modifiers),
+            Expr::Subquery(e) => (
+                e.range_expr.as_deref(),
+                e.step_expr.as_deref(),
+                &e.modifiers,
+            ),
+            _ => return,
+        };
+        let computed = [range, step, modifiers.offset_expr.as_deref()];
+        found |= computed.into_iter().flatten().any(asks_for_times);
+    });
+    found
+}
+
+fn asks_for_times(duration: &DurationExpr) -> bool {
+    matches!(duration.op, DurationOp::Step | DurationOp::Range)
+        || [&duration.lhs, &duration.rhs]
+            .into_iter()
+            .flatten()
+            .any(|operand| match operand {
+                DurationOperand::Number(_) => false,
+                DurationOperand::Expr(expr) => asks_for_times(expr),
+            })
 }
 
 fn calls_any(expr: &Expr, names: &[&str]) -> bool {

@@ -40,7 +40,8 @@ pub struct Failure {
     pub what: String,
     /// Whether the query selects series with native histograms, or should yield some.
     pub native_histograms: bool,
-    /// Whether the query uses syntax Prometheus learned after version 3.5.
+    /// Whether the query uses what Prometheus learned after version 3.5 and the engine does not
+    /// evaluate.
     pub newer_syntax: bool,
 }
 
@@ -96,7 +97,7 @@ pub fn run_script(name: &str, text: &str, options: ScriptOptions) -> Result<Repo
                         query: eval.query.clone(),
                         what,
                         native_histograms: runner.involves_histograms(&eval),
-                        newer_syntax: runner.is_newer(&eval.query),
+                        newer_syntax: runner.is_newer(&eval),
                     }),
                 }
             }
@@ -119,6 +120,8 @@ impl Runner {
             timeout: Duration::from_secs(100),
             samples_max: 10_000,
             experimental_functions: true,
+            extended_range_selectors: true,
+            fill_modifiers: true,
             delayed_name_removal: options.delayed_name_removal,
             ..EngineOptions::prometheus()
         };
@@ -244,9 +247,15 @@ impl Runner {
         touched
     }
 
-    fn is_newer(&self, query: &str) -> bool {
-        match self.engine.parse(query) {
-            Err(QueryError::Parse(text)) => text.ends_with("not supported yet"),
+    /// Whether the engine says that it does not know how.
+    fn is_newer(&self, eval: &Eval) -> bool {
+        let Ok(query) = self.engine.parse(&eval.query) else {
+            return false;
+        };
+        match self.run(&query, Times::Instant(0)) {
+            Err(QueryError::Execution(text)) => {
+                text.ends_with("not supported yet") && !text.contains("native histograms")
+            }
             _ => false,
         }
     }

@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use ferula_testkit::{Failure, Report, ScriptOptions, run_script};
 
 /// These pass whole.
-const WHOLE: [&str; 6] = [
+const WHOLE: [&str; 7] = [
+    "duration_expression",
     "literals",
     "selectors",
     "staleness",

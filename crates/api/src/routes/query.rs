@@ -1,4 +1,4 @@
-//! Instant and range queries.
+//! Instant and range queries; queries as text and as trees.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,9 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use ferula_model::{Labels, Value};
-use ferula_promql::{MatrixSeries, QueryError, QueryParams, QueryResult, QueryStats, QueryValue};
+use ferula_promql::{
+    MatrixSeries, Query, QueryError, QueryParams, QueryResult, QueryStats, QueryValue, syntax,
+};
 use ferula_storage::Columns;
 use serde_json::json;
 
@@ -74,6 +76,24 @@ async fn range_of(api: &Api, headers: &HeaderMap, params: &Params) -> ApiResult 
         .range(&*api.select, &tenant, text, start, end, step, &options)
         .await;
     answer(result, limit, params.get("stats"))
+}
+
+/// The query in canonical form, broken into lines.
+pub(super) async fn format(State(api): State<Arc<Api>>, params: Params) -> Response {
+    respond(parsed(&api, &params).map(|query| {
+        let mut data = String::new();
+        json::string(&mut data, &syntax::pretty(&query.expr), true);
+        Reply::data(data)
+    }))
+}
+
+/// The query as a tree.
+pub(super) async fn parse(State(api): State<Arc<Api>>, params: Params) -> Response {
+    respond(parsed(&api, &params).map(|query| Reply::data(syntax::json(&query.expr))))
+}
+
+fn parsed(api: &Api, params: &Params) -> Result<Query, ApiError> {
+    api.engine.parse(params.get("query")).map_err(query_error)
 }
 
 fn options(params: &Params) -> Result<QueryParams, ApiError> {

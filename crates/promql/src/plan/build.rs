@@ -7,6 +7,7 @@ use super::calls::is_label_name;
 use super::invariant::is_worth_marking;
 use super::{Aggregate, Chain, Grid, Grouping, Link, Map, Node, Param, Plan, Selection};
 use crate::error::QueryError;
+use crate::syntax;
 use crate::syntax::ast::{self, AggregateOp, BinaryOp, Expr, ValueType};
 
 /// What a plan depends on beside the query and its times.
@@ -35,6 +36,10 @@ pub(crate) fn build(
     step: i64,
     settings: Settings,
 ) -> Result<Plan, QueryError> {
+    let resolved = syntax::resolve(expr, start, end, step)
+        .map_err(|error| QueryError::Parse(error.to_string()))?;
+    let expr = &*resolved;
+    refuse_extended(expr)?;
     let grid = Grid::range(start, end, step);
     let mut builder = Builder {
         settings: &settings,
@@ -58,6 +63,26 @@ pub(crate) fn build(
         selections: builder.selections,
         grid,
     })
+}
+
+/// Refuses `anchored` and `smoothed`, which the engine does not evaluate.
+fn refuse_extended(expr: &Expr) -> Result<(), QueryError> {
+    let mut first = None;
+    expr.visit(&mut |expr| {
+        let selector = match expr {
+            Expr::Selector(selector) => selector,
+            Expr::Range(range) => &range.selector,
+            _ => return,
+        };
+        first = first.or(selector.extended);
+    });
+    match first {
+        None => Ok(()),
+        Some(extended) => Err(QueryError::execution(format!(
+            "{} modifier is not supported yet",
+            extended.as_str()
+        ))),
+    }
 }
 
 /// Where in the tree a node is planned.

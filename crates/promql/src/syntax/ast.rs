@@ -10,6 +10,8 @@ use std::mem;
 use ferula_diag::Span;
 use ferula_model::{Matcher, Timestamp};
 
+pub use super::duration::{DurationExpr, DurationOp, DurationOperand};
+
 /// The type of an expression's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ValueType {
@@ -226,6 +228,13 @@ pub struct Matching {
     pub fill_left: Option<f64>,
     /// Value for series missing on the right.
     pub fill_right: Option<f64>,
+}
+
+impl Matching {
+    /// Whether series missing on one side, or both, get a value.
+    pub fn fills(&self) -> bool {
+        self.fill_left.is_some() || self.fill_right.is_some()
+    }
 }
 
 /// `lhs op rhs`
@@ -453,10 +462,39 @@ pub enum At {
 /// `offset` and `@`, common to selectors and subqueries.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Modifiers {
-    /// How far into the past, in milliseconds; negative for the future.
+    /// How far into the past, in milliseconds; negative for the future. Of no meaning before
+    /// [`super::resolve`] if there is an `offset_expr`.
     pub offset_ms: i64,
+    /// What computes the offset, if it is not a mere number.
+    pub offset_expr: Option<Box<DurationExpr>>,
     /// A fixed evaluation time.
     pub at: Option<At>,
+}
+
+impl Modifiers {
+    /// Whether there is an offset; one of 0 is as good as none.
+    pub fn has_offset(&self) -> bool {
+        self.offset_ms != 0 || self.offset_expr.is_some()
+    }
+}
+
+/// How a selector treats the edges of its window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extended {
+    /// `anchored`: the sample before the window stands at its start.
+    Anchored,
+    /// `smoothed`: values at the edges are interpolated between the samples around them.
+    Smoothed,
+}
+
+impl Extended {
+    /// As PromQL writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anchored => "anchored",
+            Self::Smoothed => "smoothed",
+        }
+    }
 }
 
 /// An instant-vector selector.
@@ -468,6 +506,8 @@ pub struct Selector {
     pub matchers: Vec<Matcher>,
     /// `offset` and `@`.
     pub modifiers: Modifiers,
+    /// `anchored` or `smoothed`, which the flag `promql-extended-range-selectors` allows.
+    pub extended: Option<Extended>,
     /// Where, modifiers included.
     pub span: Span,
 }
@@ -477,8 +517,11 @@ pub struct Selector {
 pub struct RangeSelector {
     /// Which series.
     pub selector: Selector,
-    /// How wide, in milliseconds.
+    /// How wide, in milliseconds. Of no meaning before [`super::resolve`] if there is a
+    /// `range_expr`.
     pub range_ms: i64,
+    /// What computes the width, if it is not a mere number.
+    pub range_expr: Option<Box<DurationExpr>>,
     /// Where.
     pub span: Span,
 }
@@ -488,10 +531,16 @@ pub struct RangeSelector {
 pub struct Subquery {
     /// What is evaluated at each step.
     pub expr: Expr,
-    /// How wide, in milliseconds.
+    /// How wide, in milliseconds. Of no meaning before [`super::resolve`] if there is a
+    /// `range_expr`.
     pub range_ms: i64,
+    /// What computes the width, if it is not a mere number.
+    pub range_expr: Option<Box<DurationExpr>>,
     /// Distance of the steps in milliseconds; `None` for the server's default.
     pub step_ms: Option<i64>,
+    /// What computes the distance, if it is not a mere number; `step_ms` is then `None` before
+    /// [`super::resolve`].
+    pub step_expr: Option<Box<DurationExpr>>,
     /// `offset` and `@`.
     pub modifiers: Modifiers,
     /// Where.
@@ -539,6 +588,34 @@ impl Expr {
             Self::Call(e) => e.func.returns,
             Self::Aggregate(_) | Self::Selector(_) => ValueType::Vector,
             Self::Range(_) | Self::Subquery(_) => ValueType::Matrix,
+        }
+    }
+
+    /// Calls `seen` with every expression of the tree, the outer before the inner.
+    pub fn visit<'a>(&'a self, seen: &mut impl FnMut(&'a Self)) {
+        seen(self);
+        match self {
+            Self::Number(_) | Self::String(_) | Self::Selector(_) | Self::Range(_) => {}
+            Self::Paren(e) => e.inner.visit(seen),
+            Self::Unary(e) => e.operand.visit(seen),
+            Self::Binary(e) => {
+                // Down the chain without going deeper, then along it from left to right.
+                let mut chain = vec![e];
+                let mut lhs = &e.lhs;
+                while let Self::Binary(binary) = lhs {
+                    seen(lhs);
+                    chain.push(binary);
+                    lhs = &binary.lhs;
+                }
+                lhs.visit(seen);
+                chain.iter().rev().for_each(|binary| binary.rhs.visit(seen));
+            }
+            Self::Call(e) => e.args.iter().for_each(|arg| arg.visit(seen)),
+            Self::Aggregate(e) => {
+                e.expr.visit(seen);
+                e.param.iter().for_each(|param| param.visit(seen));
+            }
+            Self::Subquery(e) => e.expr.visit(seen),
         }
     }
 

@@ -7,7 +7,7 @@ use ferula_diag::Span;
 use ferula_model::METRIC_NAME;
 
 use super::ast::{
-    Aggregate, Binary, Call, Cardinality, Expr, Selector, Subquery, Unary, ValueType,
+    Aggregate, Binary, Call, Cardinality, Expr, Matching, Selector, Subquery, Unary, ValueType,
 };
 use super::error::ParseError;
 
@@ -122,13 +122,23 @@ fn check_binary(binary: &Binary, lhs: ValueType) -> Result<ValueType> {
                 format!("no grouping allowed for \"{op}\" operation"),
             );
         }
+        if op.is_set() && binary.matching.as_ref().is_some_and(Matching::fills) {
+            return error(
+                binary.span,
+                "filling in missing series not allowed for set operators",
+            );
+        }
         return Ok(ValueType::Vector);
     }
-    // The parser keeps the matching of other types only if it has labels.
-    if binary.matching.is_some() {
+    // The parser keeps the matching of other types only if it has labels or values.
+    if let Some(matching) = &binary.matching {
+        let what = match matching.labels.is_empty() {
+            true => "filling in missing series",
+            false => "vector matching",
+        };
         return error(
             binary.span,
-            "vector matching only allowed between instant vectors",
+            format!("{what} only allowed between instant vectors"),
         );
     }
     if op.is_set() {
@@ -160,28 +170,40 @@ fn check_call(call: &Call) -> Result<ValueType> {
             format!("expected {bound}{wanted} argument(s) in call to \"{name}\", got {got}"),
         );
     }
+    let is_info = name == "info";
+    if let Some(data) = call.args.get(1).filter(|_| is_info) {
+        check_info_selector(call, data)?;
+    }
     for (index, arg) in call.args.iter().enumerate() {
-        if name == "info" && index == 1 {
-            check_info_selector(arg)?;
-        } else if let Some(want) = func.arg_type(index) {
+        // The data selector of `info` is checked, and bound to less than others.
+        if is_info && index == 1 {
+            continue;
+        }
+        if let Some(want) = func.arg_type(index) {
             expect(arg, want, format_args!("call to function \"{name}\""))?;
         }
     }
     Ok(func.returns)
 }
 
-/// The second argument of `info` says which labels to add; it may select anything.
-fn check_info_selector(arg: &Expr) -> Result<()> {
-    match arg {
+/// The second argument of `info` says which labels to add; it may select anything. It is looked
+/// at before the first.
+fn check_info_selector(call: &Call, data: &Expr) -> Result<()> {
+    let got = data.value_type();
+    if got != ValueType::Vector {
+        let (want, got) = (ValueType::Vector.documented(), got.documented());
+        return error(
+            call.span,
+            format!("expected type {want} in call to function \"info\", got {got}"),
+        );
+    }
+    match data {
         Expr::Selector(selector) if selector.name.is_empty() => Ok(()),
         Expr::Selector(selector) => error(
             selector.span,
             "expected label selectors only, got vector selector instead",
         ),
-        _ => {
-            expect(arg, ValueType::Vector, "call to function \"info\"")?;
-            error(arg.span(), "expected label selectors only")
-        }
+        _ => error(data.span(), "expected label selectors only"),
     }
 }
 

@@ -36,6 +36,13 @@ impl Function {
         self
     }
 
+    /// The last argument may be left out, or given up to `times` times.
+    const fn repeated_up_to(mut self, times: usize) -> Self {
+        self.args_min = self.args.len() - 1;
+        self.args_max = Some(self.args_min + times);
+        self
+    }
+
     /// The last argument may be left out, or given any number of times.
     const fn repeated_last(mut self) -> Self {
         self.args_min = self.args.len() - 1;
@@ -73,21 +80,6 @@ pub fn lookup(name: &str) -> Option<&'static Function> {
         .map(|i| &FUNCTIONS[i])
 }
 
-/// Functions of later Prometheus versions, which are refused by name.
-pub(super) fn is_unsupported(name: &str) -> bool {
-    const NAMES: [&str; 8] = [
-        "end",
-        "histogram_quantiles",
-        "max_of",
-        "min_of",
-        "range",
-        "start",
-        "start_timestamp",
-        "step",
-    ];
-    NAMES.contains(&name)
-}
-
 /// All functions, sorted by name.
 pub static FUNCTIONS: &[Function] = &[
     v("abs"),
@@ -121,6 +113,7 @@ pub static FUNCTIONS: &[Function] = &[
         Vector,
     )
     .experimental(),
+    f("end", &[], Scalar).experimental(),
     v("exp"),
     m("first_over_time"),
     v("floor"),
@@ -128,6 +121,13 @@ pub static FUNCTIONS: &[Function] = &[
     v("histogram_count"),
     f("histogram_fraction", &[Scalar, Scalar, Vector], Vector),
     f("histogram_quantile", &[Scalar, Vector], Vector),
+    f(
+        "histogram_quantiles",
+        &[Vector, String, Scalar, Scalar],
+        Vector,
+    )
+    .repeated_up_to(9)
+    .experimental(),
     v("histogram_stddev"),
     v("histogram_stdvar"),
     v("histogram_sum"),
@@ -149,7 +149,9 @@ pub static FUNCTIONS: &[Function] = &[
     v("log10"),
     v("log2"),
     m("mad_over_time").experimental(),
+    f("max_of", &[Scalar, Scalar], Scalar).experimental(),
     m("max_over_time"),
+    f("min_of", &[Scalar, Scalar], Scalar).experimental(),
     m("min_over_time"),
     v("minute").optional_last(),
     v("month").optional_last(),
@@ -158,6 +160,7 @@ pub static FUNCTIONS: &[Function] = &[
     m("present_over_time"),
     f("quantile_over_time", &[Scalar, Matrix], Vector),
     v("rad"),
+    f("range", &[], Scalar).experimental(),
     m("rate"),
     m("resets"),
     f("round", &[Vector, Scalar], Vector).optional_last(),
@@ -174,8 +177,11 @@ pub static FUNCTIONS: &[Function] = &[
         .experimental(),
     v("sort_desc"),
     v("sqrt"),
+    f("start", &[], Scalar).experimental(),
+    v("start_timestamp").experimental(),
     m("stddev_over_time"),
     m("stdvar_over_time"),
+    f("step", &[], Scalar).experimental(),
     m("sum_over_time"),
     v("tan"),
     v("tanh"),
@@ -198,7 +204,6 @@ mod tests {
         assert!(FUNCTIONS.is_sorted_by(|a, b| a.name < b.name));
         for function in FUNCTIONS {
             assert_eq!(lookup(function.name), Some(function));
-            assert!(!is_unsupported(function.name));
         }
         assert_eq!(lookup("Rate"), None);
     }

@@ -20,6 +20,8 @@ pub(super) struct Lexer<'a> {
     parens: usize,
     in_braces: bool,
     brackets: Option<Brackets>,
+    /// Whether a number has come in any brackets: the reference forgets to ask for another.
+    number_in_brackets: bool,
 }
 
 /// What was seen since a `[`.
@@ -39,6 +41,7 @@ impl<'a> Lexer<'a> {
             parens: 0,
             in_braces: false,
             brackets: None,
+            number_in_brackets: false,
         }
     }
 
@@ -183,7 +186,8 @@ impl<'a> Lexer<'a> {
                 self.brackets = None;
                 Kind::RightBracket
             }
-            ':' => return self.error("unexpected colon before duration in duration expression"),
+            ':' => return self.early_colon(),
+            ',' => Kind::Comma,
             '(' => self.left_paren(),
             ')' => return self.right_paren(),
             '+' => Kind::Binary(BinaryOp::Add),
@@ -262,6 +266,20 @@ impl<'a> Lexer<'a> {
         })
     }
 
+    /// A `:` that is read in brackets before any number of theirs.
+    fn early_colon(&mut self) -> Result<Kind, ParseError> {
+        if !self.number_in_brackets {
+            return self.error("unexpected colon before duration in duration expression");
+        }
+        match &mut self.brackets {
+            Some(brackets) if !brackets.colon => {
+                brackets.colon = true;
+                Ok(Kind::Colon)
+            }
+            _ => self.error("unexpected repeated colon in duration expression"),
+        }
+    }
+
     fn left_paren(&mut self) -> Kind {
         self.parens += 1;
         Kind::LeftParen
@@ -291,6 +309,7 @@ impl<'a> Lexer<'a> {
                 self.at += len;
                 if let Some(brackets) = &mut self.brackets {
                     brackets.number = true;
+                    self.number_in_brackets = true;
                 }
                 Ok(kind)
             }
@@ -343,7 +362,8 @@ impl<'a> Lexer<'a> {
 
     /// The word at hand if it is a function inside brackets.
     fn duration_function(&mut self) -> Option<Kind> {
-        let len = self.count(is_word);
+        // A digit ends such a word.
+        let len = self.count(|b| is_word(b) && !b.is_ascii_digit());
         match word_kind(&self.text[self.at..self.at + len]) {
             Kind::Keyword(keyword) if keyword.is_duration_function() => {
                 self.at += len;

@@ -3,9 +3,10 @@
 //! [`parse`] makes an [`ast::Expr`] of a query, [`parse_selector`] makes matchers of a lone
 //! selector. A tree displays as canonical text; [`pretty`] breaks that into lines.
 //!
-//! Error texts are those of Prometheus, byte for byte. What Prometheus learned after version 3.5
-//! (duration expressions, `anchored` and `smoothed`, `fill`, `</` and `>/`, some functions) is
-//! recognised and refused by name.
+//! [`json`] tells the tree to programs. Durations may be computed; before a query runs,
+//! [`resolve`] puts milliseconds in their place.
+//!
+//! Language, error texts and error positions are those of Prometheus 3.14, byte for byte.
 
 mod error;
 mod token;
@@ -16,11 +17,15 @@ mod string;
 mod lexer;
 
 pub mod ast;
+mod duration;
 pub mod functions;
 
 mod check;
 mod parser;
 
+mod resolve;
+
+mod json;
 mod pretty;
 mod print;
 
@@ -28,7 +33,9 @@ mod print;
 mod tests;
 
 pub use error::ParseError;
+pub use json::json;
 pub use pretty::pretty;
+pub use resolve::{DurationError, resolve};
 
 use ferula_model::Matcher;
 
@@ -49,6 +56,19 @@ pub const TEXT_LEN_MAX: usize = 16 << 20;
 pub struct ParseOptions {
     /// The flag `promql-experimental-functions`: functions marked so, `limitk`, `limit_ratio`.
     pub experimental_functions: bool,
+    /// The flag `promql-extended-range-selectors`: `anchored` and `smoothed`.
+    pub extended_range_selectors: bool,
+    /// The flag `promql-binop-fill-modifiers`: `fill`, `fill_left`, `fill_right`.
+    pub fill_modifiers: bool,
+}
+
+impl ParseOptions {
+    /// Everything, whatever flag it needs.
+    pub const ALL: Self = Self {
+        experimental_functions: true,
+        extended_range_selectors: true,
+        fill_modifiers: true,
+    };
 }
 
 /// Parses an expression and checks its types.

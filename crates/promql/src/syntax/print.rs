@@ -6,11 +6,11 @@ use std::fmt::{self, Display, Formatter};
 
 use ferula_model::text::number::Form;
 use ferula_model::text::quote::quoted;
-use ferula_model::text::{duration, is_legacy_metric_name};
+use ferula_model::text::{duration, is_legacy_label_name};
 
 use super::ast::{
-    Aggregate, At, Binary, Call, Cardinality, Expr, Matching, Modifiers, Number, RangeSelector,
-    Selector, StringLiteral, Subquery, Unary,
+    Aggregate, At, Binary, Call, Cardinality, DurationExpr, Expr, Extended, Matching, Modifiers,
+    Number, RangeSelector, Selector, StringLiteral, Subquery, Unary,
 };
 
 impl Display for Expr {
@@ -113,10 +113,18 @@ impl Display for Matching {
         } else if !self.labels.is_empty() || group.is_some() {
             write!(f, " ignoring ({})", labels(&self.labels))?;
         }
-        match group {
-            Some(group) => write!(f, " {group} ({})", labels(&self.include)),
-            None => Ok(()),
+        if let Some(group) = group {
+            write!(f, " {group} ({})", labels(&self.include))?;
         }
+        let fill = |f: &mut Formatter<'_>, word: &str, value: Option<f64>| match value {
+            Some(value) => write!(f, " {word} ({})", Form::General.show(value)),
+            None => Ok(()),
+        };
+        if self.fills() && self.fill_left == self.fill_right {
+            return fill(f, "fill", self.fill_left);
+        }
+        fill(f, "fill_left", self.fill_left)?;
+        fill(f, "fill_right", self.fill_right)
     }
 }
 
@@ -175,14 +183,19 @@ impl Selector {
 
 impl Display for Selector {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.series(), self.modifiers)
+        let at = shown_at(self.modifiers.at);
+        let extended = shown_extended(self.extended);
+        let (series, offset) = (self.series(), self.modifiers.offset());
+        write!(f, "{series}{at}{extended}{offset}")
     }
 }
 
 impl Display for RangeSelector {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let (series, range) = (self.selector.series(), duration::shown(self.range_ms));
-        write!(f, "{series}[{range}]{}", self.selector.modifiers)
+        let series = self.selector.series();
+        let range = shown_duration(self.range_ms, self.range_expr.as_deref());
+        let extended = shown_extended(self.selector.extended);
+        write!(f, "{series}[{range}]{extended}{}", self.selector.modifiers)
     }
 }
 
@@ -190,9 +203,11 @@ impl Subquery {
     /// What stands behind the operand.
     pub(super) fn suffix(&self) -> impl Display {
         fmt::from_fn(|f| {
-            write!(f, "[{}:", duration::shown(self.range_ms))?;
-            if let Some(step_ms) = self.step_ms {
-                write!(f, "{}", duration::shown(step_ms))?;
+            let range = shown_duration(self.range_ms, self.range_expr.as_deref());
+            write!(f, "[{range}:")?;
+            if self.step_ms.is_some() || self.step_expr.is_some() {
+                let step_ms = self.step_ms.unwrap_or_default();
+                shown_duration(step_ms, self.step_expr.as_deref()).fmt(f)?;
             }
             write!(f, "]{}", self.modifiers)
         })
@@ -202,21 +217,48 @@ impl Subquery {
 /// The modifiers, each with a space before it.
 impl Display for Modifiers {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.at {
-            None => {}
-            Some(At::Start) => f.write_str(" @ start()")?,
-            Some(At::End) => f.write_str(" @ end()")?,
-            Some(At::Time(ms)) => {
-                let sign = if ms < 0 { "-" } else { "" };
-                let ms = ms.unsigned_abs();
-                write!(f, " @ {sign}{}.{:03}", ms / 1000, ms % 1000)?;
-            }
-        }
-        if self.offset_ms != 0 {
-            write!(f, " offset {}", duration::shown(self.offset_ms))?;
-        }
-        Ok(())
+        write!(f, "{}{}", shown_at(self.at), self.offset())
     }
+}
+
+impl Modifiers {
+    fn offset(&self) -> impl Display {
+        fmt::from_fn(|f| {
+            if !self.has_offset() {
+                return Ok(());
+            }
+            let offset = shown_duration(self.offset_ms, self.offset_expr.as_deref());
+            write!(f, " offset {offset}")
+        })
+    }
+}
+
+fn shown_at(at: Option<At>) -> impl Display {
+    fmt::from_fn(move |f| match at {
+        None => Ok(()),
+        Some(At::Start) => f.write_str(" @ start()"),
+        Some(At::End) => f.write_str(" @ end()"),
+        Some(At::Time(ms)) => {
+            let sign = if ms < 0 { "-" } else { "" };
+            let ms = ms.unsigned_abs();
+            write!(f, " @ {sign}{}.{:03}", ms / 1000, ms % 1000)
+        }
+    })
+}
+
+fn shown_extended(extended: Option<Extended>) -> impl Display {
+    fmt::from_fn(move |f| match extended {
+        None => Ok(()),
+        Some(extended) => write!(f, " {}", extended.as_str()),
+    })
+}
+
+/// A duration as it was written, if it is computed.
+fn shown_duration(ms: i64, expr: Option<&DurationExpr>) -> impl Display {
+    fmt::from_fn(move |f| match expr {
+        None => duration::shown(ms).fmt(f),
+        Some(expr) => expr.fmt(f),
+    })
 }
 
 fn separated<T: Display>(items: &[T]) -> impl Display {
@@ -235,7 +277,7 @@ fn labels(labels: &[String]) -> impl Display {
         let reserved = ["without", "inf", "nan"]
             .iter()
             .any(|word| label.eq_ignore_ascii_case(word));
-        if is_legacy_metric_name(label) && !reserved {
+        if is_legacy_label_name(label) && !reserved {
             label.to_owned()
         } else {
             quoted(label).to_string()

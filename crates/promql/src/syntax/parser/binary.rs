@@ -5,6 +5,7 @@ use ferula_diag::Span;
 use super::{Node, Parser, Result};
 use crate::syntax::DEPTH_MAX;
 use crate::syntax::ast::{Binary, BinaryOp, Cardinality, Expr, Matching, Unary, ValueType};
+use crate::syntax::error::ParseError;
 use crate::syntax::token::{Keyword, Kind};
 
 /// The precedence that lets all operators in.
@@ -53,14 +54,17 @@ impl Parser<'_> {
     // Kept out of its caller's frame, which is on the stack for every parenthesis.
     #[inline(never)]
     fn operation(&mut self, lhs: Node, op: BinaryOp) -> Result<Node> {
-        if op.is_trim() {
-            return self.unsupported(&format!("operator \"{}\" is", op.as_str()));
-        }
         let op_span = self.take()?.span;
         let return_bool = self.take_keyword(Keyword::Bool)?.is_some();
         let matching = self.matching(op)?;
         // Only `^` groups to the right.
         let rhs = self.expr(precedence(op) + u8::from(op != BinaryOp::Pow))?;
+        if matching.fills() && !self.options.fill_modifiers {
+            return Err(ParseError::new(
+                lhs.expr.span().to(rhs.expr.span()),
+                "binop fill modifiers are experimental and not enabled",
+            ));
+        }
         self.binary(lhs, (op, op_span), return_bool, matching, rhs)
     }
 
@@ -113,8 +117,8 @@ impl Parser<'_> {
             lhs: lhs.expr,
             rhs: rhs.expr,
             return_bool,
-            // With labels it is a type error, which is not found here.
-            matching: Some(matching).filter(|m| vectors || !m.labels.is_empty()),
+            // With labels or values it is a type error, which is not found here.
+            matching: Some(matching).filter(|m| vectors || !m.labels.is_empty() || m.fills()),
         }));
         self.node(expr, value_type, height)
     }
@@ -149,9 +153,35 @@ impl Parser<'_> {
                 }
             }
         }
-        match self.peek()?.kind {
-            Kind::Keyword(keyword) if keyword.is_fill() => self.unsupported("fill modifiers are"),
-            _ => Ok(matching),
+        self.fill(&mut matching)?;
+        Ok(matching)
+    }
+
+    /// `fill (1)`, or `fill_left (1)` and `fill_right (1)` in any order.
+    fn fill(&mut self, matching: &mut Matching) -> Result<()> {
+        if self.take_keyword(Keyword::Fill)?.is_some() {
+            let value = self.fill_value()?;
+            (matching.fill_left, matching.fill_right) = (Some(value), Some(value));
+            return Ok(());
         }
+        if self.take_keyword(Keyword::FillLeft)?.is_some() {
+            matching.fill_left = Some(self.fill_value()?);
+        }
+        if self.take_keyword(Keyword::FillRight)?.is_some() {
+            matching.fill_right = Some(self.fill_value()?);
+            if matching.fill_left.is_none() && self.take_keyword(Keyword::FillLeft)?.is_some() {
+                matching.fill_left = Some(self.fill_value()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// A number in parentheses.
+    fn fill_value(&mut self) -> Result<f64> {
+        self.expect(Kind::LeftParen)?;
+        let context = self.context();
+        let value = self.signed_number((context, ""))?.value;
+        self.expect(Kind::RightParen)?;
+        Ok(value)
     }
 }

@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod binary;
+mod duration;
 mod modifiers;
 mod operand;
 mod selector;
@@ -142,12 +143,16 @@ impl<'a> Parser<'a> {
 
     /// The next token is out of place, and no rule knows better what should be there.
     fn unexpected_here<T>(&mut self) -> Result<T> {
-        let context = if self.aggregations > 0 {
-            "aggregation"
-        } else {
-            ""
-        };
+        let context = self.context();
         self.unexpected(context, "")
+    }
+
+    /// Where the next token is, as messages say it if no rule knows better.
+    fn context(&self) -> &'static str {
+        match self.aggregations {
+            0 => "",
+            _ => "aggregation",
+        }
     }
 
     /// The next token is out of place in `context`, where `expected` should be.
@@ -162,12 +167,6 @@ impl<'a> Parser<'a> {
             message.push_str(&format!(", expected {expected}"));
         }
         Err(ParseError::new(token.span, message))
-    }
-
-    /// The next token begins something of a later version of the language.
-    fn unsupported<T>(&mut self, what: &str) -> Result<T> {
-        let span = self.peek()?.span;
-        Err(ParseError::new(span, format!("{what} not supported yet")))
     }
 
     fn too_deep<T>(&self, span: Span) -> Result<T> {

@@ -1,62 +1,72 @@
-//! What follows an operand: brackets, `offset` and `@`.
+//! What follows an operand: brackets, `offset`, `@`, `anchored` and `smoothed`.
 
 use ferula_diag::Span;
 
+use super::duration::{Duration, Place};
 use super::{Node, Parser, Result};
 use crate::syntax::ast::{
-    At, BinaryOp, Expr, Modifiers, Number, RangeSelector, Subquery, ValueType,
+    At, Expr, Extended, Modifiers, RangeSelector, Selector, Subquery, ValueType,
 };
 use crate::syntax::error::ParseError;
-use crate::syntax::number::seconds_to_ms;
-use crate::syntax::token::{Keyword, Kind, Token};
+use crate::syntax::token::{Keyword, Kind};
 
 const DURATION: &str = "number, duration, step(), or range()";
 const DURATION_OR_END: &str = "number, duration, step(), range(), or \"]\"";
+
+const RANGE: Place = ("subquery or range selector", DURATION);
+const STEP: Place = ("subquery selector", DURATION_OR_END);
+const OFFSET: Place = ("offset", DURATION);
+const AT: Place = ("@", "timestamp");
 
 impl Parser<'_> {
     /// `[range]` or `[range:step]`
     pub(super) fn brackets(&mut self, operand: Node) -> Result<Node> {
         let open = self.take()?.span;
-        let range_ms = self.positive_duration("subquery or range selector", DURATION)?;
+        let range = self.bracket_duration(RANGE)?;
         if self.take_if(Kind::RightBracket)?.is_some() {
-            return self.range(operand, range_ms, open);
+            return self.range(operand, range, open);
         }
         if self.take_if(Kind::Colon)?.is_none() {
             return self.unexpected("subquery or range", "\":\" or \"]\"");
         }
-        let mut step_ms = None;
+        let (range_ms, range_expr) = range;
+        let (mut step_ms, mut step_expr) = (None, None);
         if self.take_if(Kind::RightBracket)?.is_none() {
-            step_ms = Some(self.positive_duration("subquery selector", DURATION_OR_END)?);
+            let (ms, expr) = self.bracket_duration(STEP)?;
             if self.take_if(Kind::RightBracket)?.is_none() {
                 return self.unexpected("subquery selector", "\"]\"");
             }
+            step_ms = Some(ms).filter(|_| expr.is_none());
+            step_expr = expr;
         }
         let expr = Expr::Subquery(Box::new(Subquery {
             span: self.span_from(operand.expr.span()),
             expr: operand.expr,
             range_ms,
+            range_expr,
             step_ms,
+            step_expr,
             modifiers: Modifiers::default(),
         }));
         self.node(expr, ValueType::Matrix, operand.height)
     }
 
-    fn range(&self, operand: Node, range_ms: i64, open: Span) -> Result<Node> {
+    fn range(&self, operand: Node, (range_ms, range_expr): Duration, open: Span) -> Result<Node> {
         let error = |message: &str| Err(ParseError::new(self.span_from(open), message));
         let Expr::Selector(selector) = operand.expr else {
             return error("ranges only allowed for vector selectors");
         };
-        if selector.modifiers.offset_ms != 0 {
+        if selector.modifiers.has_offset() {
             return error("no offset modifiers allowed before range");
         }
-        // The reference lets `@ start()` and `@ end()` pass.
-        if matches!(selector.modifiers.at, Some(At::Time(_))) {
+        if selector.modifiers.at.is_some() {
             return error("no @ modifiers allowed before range");
         }
         let expr = Expr::Range(RangeSelector {
             span: self.span_from(selector.span),
             selector,
             range_ms,
+            range_expr,
         });
         self.node(expr, ValueType::Matrix, 0)
     }
@@ -64,8 +74,7 @@ impl Parser<'_> {
     /// `offset 5m`
     pub(super) fn offset(&mut self, operand: &mut Expr) -> Result<()> {
         self.take()?;
-        let number = self.duration("offset", DURATION)?;
-        let offset_ms = to_ms(&number)?;
+        let (offset_ms, offset_expr) = self.offset_duration(OFFSET)?;
         let start = operand.span();
         let Some((modifiers, span)) = modifiers_of(operand) else {
             return Err(ParseError::new(
@@ -74,14 +83,38 @@ impl Parser<'_> {
                  or range vector selector or a subquery",
             ));
         };
-        if modifiers.offset_ms != 0 {
+        if modifiers.has_offset() {
             return Err(ParseError::new(
                 start,
                 "offset may not be set multiple times",
             ));
         }
         modifiers.offset_ms = offset_ms;
+        modifiers.offset_expr = offset_expr;
         *span = self.span_from(start);
+        Ok(())
+    }
+
+    /// `anchored` or `smoothed`
+    pub(super) fn extended(&mut self, operand: &mut Expr, extended: Extended) -> Result<()> {
+        self.take()?;
+        let (span, word) = (operand.span(), extended.as_str());
+        let error = |message: String| Err(ParseError::new(span, message));
+        if !self.options.extended_range_selectors {
+            return error(format!("{word} modifier is experimental and not enabled"));
+        }
+        let selector: &mut Selector = match operand {
+            Expr::Selector(selector) => selector,
+            Expr::Range(range) => &mut range.selector,
+            Expr::Subquery(_) => {
+                return error(format!("{word} modifier is not supported for subqueries"));
+            }
+            _ => return error(format!("{word} modifier not implemented")),
+        };
+        if selector.extended.is_some_and(|other| other != extended) {
+            return error("anchored and smoothed modifiers cannot be used together".into());
+        }
+        selector.extended = Some(extended);
         Ok(())
     }
 
@@ -107,12 +140,12 @@ impl Parser<'_> {
 
     /// What stands behind the `@` of an operand at `operand`.
     fn time(&mut self, operand: Span) -> Result<At> {
-        let (context, expected) = ("@", "timestamp");
+        let (context, expected) = AT;
         let at = match self.peek()?.kind {
             Kind::Keyword(Keyword::Start) => At::Start,
             Kind::Keyword(Keyword::End) => At::End,
             _ => {
-                let seconds = self.signed_number(context, expected)?.value;
+                let seconds = self.signed_number(AT)?.value;
                 return timestamp(seconds).map(At::Time).ok_or_else(|| {
                     let shown = out_of_bounds(seconds);
                     ParseError::new(
@@ -130,98 +163,6 @@ impl Parser<'_> {
         }
         Ok(at)
     }
-
-    /// A duration in brackets, in milliseconds.
-    fn positive_duration(&mut self, context: &str, expected: &str) -> Result<i64> {
-        let number = self.duration(context, expected)?;
-        // What is wrong with the next token comes first.
-        self.refuse_arithmetic()?;
-        if number.value <= 0.0 {
-            return Err(ParseError::new(
-                number.span,
-                "duration must be greater than 0",
-            ));
-        }
-        to_ms(&number)
-    }
-
-    /// A number or duration, possibly signed, where later versions allow more.
-    fn duration(&mut self, context: &str, expected: &str) -> Result<Number> {
-        self.refuse_duration_expr()?;
-        let sign = self.sign()?;
-        if sign.is_some() {
-            self.refuse_duration_expr()?;
-            self.refuse_arithmetic()?;
-        }
-        self.number_after(sign, context, expected)
-    }
-
-    fn signed_number(&mut self, context: &str, expected: &str) -> Result<Number> {
-        let sign = self.sign()?;
-        self.number_after(sign, context, expected)
-    }
-
-    /// Takes a sign, if there is one.
-    fn sign(&mut self) -> Result<Option<Token>> {
-        match self.take_if(Kind::Binary(BinaryOp::Sub))? {
-            None => self.take_if(Kind::Binary(BinaryOp::Add)),
-            minus => Ok(minus),
-        }
-    }
-
-    fn number_after(
-        &mut self,
-        sign: Option<Token>,
-        context: &str,
-        expected: &str,
-    ) -> Result<Number> {
-        let digits = self.peek()?;
-        if !matches!(digits.kind, Kind::Number | Kind::Duration) {
-            return self.unexpected(context, expected);
-        }
-        self.take()?;
-        let mut number = self.number(digits)?;
-        if let Some(sign) = sign {
-            if sign.kind == Kind::Binary(BinaryOp::Sub) {
-                number.value = -number.value;
-            }
-            number.span.start = sign.span.start;
-        }
-        Ok(number)
-    }
-
-    fn refuse<T>(&mut self) -> Result<T> {
-        self.unsupported("duration expressions are")
-    }
-
-    /// Refuses what begins a duration expression that is more than a number.
-    fn refuse_duration_expr(&mut self) -> Result<()> {
-        match self.peek()?.kind {
-            Kind::LeftParen => self.refuse(),
-            Kind::Keyword(keyword) if keyword.is_duration_function() => self.refuse(),
-            _ => Ok(()),
-        }
-    }
-
-    /// Refuses arithmetic on durations.
-    fn refuse_arithmetic(&mut self) -> Result<()> {
-        match self.peek()?.kind {
-            Kind::Binary(
-                BinaryOp::Add
-                | BinaryOp::Sub
-                | BinaryOp::Mul
-                | BinaryOp::Div
-                | BinaryOp::Mod
-                | BinaryOp::Pow,
-            ) => self.refuse(),
-            Kind::Keyword(_) => self.refuse(),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn to_ms(number: &Number) -> Result<i64> {
-    seconds_to_ms(number.value).map_err(|message| ParseError::new(number.span, message))
 }
 
 /// The modifiers of what can have them, and the place that grows with them.

@@ -2,7 +2,7 @@
 //! brackets or as a modifier.
 
 use super::{Node, Parser, Result, binary};
-use crate::syntax::ast::{Call, Expr, Number, Paren, StringLiteral, ValueType};
+use crate::syntax::ast::{Call, Expr, Extended, Number, Paren, StringLiteral, ValueType};
 use crate::syntax::error::ParseError;
 use crate::syntax::token::{Keyword, Kind, Token};
 use crate::syntax::{functions, number, string};
@@ -17,10 +17,10 @@ impl Parser<'_> {
                 Kind::At => self.at(&mut node.expr)?,
                 Kind::Keyword(Keyword::Offset) => self.offset(&mut node.expr)?,
                 Kind::Keyword(Keyword::Anchored) => {
-                    return self.unsupported("anchored modifier is");
+                    self.extended(&mut node.expr, Extended::Anchored)?;
                 }
                 Kind::Keyword(Keyword::Smoothed) => {
-                    return self.unsupported("smoothed modifier is");
+                    self.extended(&mut node.expr, Extended::Smoothed)?;
                 }
                 _ => return Ok(node),
             }
@@ -118,9 +118,6 @@ impl Parser<'_> {
         let name = self.lexer.text_of(name);
         let error = |message: String| Err(ParseError::new(span, message));
         let Some(func) = functions::lookup(name) else {
-            if functions::is_unsupported(name) {
-                return error(format!("function \"{name}\" is not supported yet"));
-            }
             return error(format!("unknown function with name \"{name}\""));
         };
         if func.experimental && !self.options.experimental_functions {

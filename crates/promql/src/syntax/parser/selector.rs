@@ -44,6 +44,7 @@ impl Parser<'_> {
             name: text.to_owned(),
             matchers,
             modifiers: Modifiers::default(),
+            extended: None,
             span: self.span_from(name.unwrap_or(start).span),
         })
     }

@@ -7,9 +7,7 @@ const SAME: &str = "";
 
 /// Checks that each text parses and prints as stated, and that what is printed means the same.
 fn accept(cases: &[(&str, &str)]) {
-    let options = ParseOptions {
-        experimental_functions: true,
-    };
+    let options = ParseOptions::ALL;
     for &(text, want) in cases {
         let expr = match parse(text, &options) {
             Ok(expr) => expr,
@@ -120,7 +118,7 @@ fn words_as_labels() {
         ),
         (
             "sum by (anchored, smoothed, fill, fill_left, fill_right, a:b) (foo)",
-            SAME,
+            r#"sum by (anchored, smoothed, fill, fill_left, fill_right, "a:b") (foo)"#,
         ),
         ("foo + on (sum, by) group_left (on) bar", SAME),
         (
@@ -210,6 +208,9 @@ fn operators_and_punctuation() {
         ("a < b", SAME),
         ("a >= b", SAME),
         ("a > b", SAME),
+        ("a</b", "a </ b"),
+        ("a >/ b", SAME),
+        ("1 </ 2", SAME),
     ]);
 }
 
@@ -280,7 +281,6 @@ fn offset_and_at() {
         ("foo @ 1.0005", "foo @ 1.001"),
         ("foo @ start()", SAME),
         ("foo[5m:1m] @ end() offset -5m", SAME),
-        ("foo @ end()[5m]", "foo[5m] @ end()"),
     ]);
 }
 
@@ -322,6 +322,15 @@ fn functions() {
         ("quantile_over_time(0.5, foo[5m])", SAME),
         ("double_exponential_smoothing(foo[5m], 0.5, 0.5)", SAME),
         ("first_over_time(foo[5m])", SAME),
+        ("start() + end()", SAME),
+        ("step() / range()", SAME),
+        ("min_of(1, max_of(2, scalar(foo)))", SAME),
+        (r#"histogram_quantiles(foo, "q", 0.5)"#, SAME),
+        (
+            r#"histogram_quantiles(foo, "q", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)"#,
+            SAME,
+        ),
+        ("start_timestamp(foo)", SAME),
         ("info(foo)", SAME),
         ("info(foo, {})", SAME),
         (r#"info(foo, {a=""})"#, SAME),
@@ -378,5 +387,134 @@ fn binary_operations() {
         ("foo + on () 1", "foo + 1"),
         ("1 + ignoring () group_left (a) 2", "1 + 2"),
         ("foo unless ignoring (a) bar", SAME),
+    ]);
+}
+
+#[test]
+fn computed_durations() {
+    accept(&[
+        ("foo[5m+1m]", "foo[5m + 1m]"),
+        ("foo[5m - 1]", SAME),
+        ("foo[2 * 1m / 3 % 4 ^ 0.5]", SAME),
+        ("foo[-5m + 35m]", SAME),
+        ("foo[+5m + 1]", "foo[5m + 1]"),
+        ("foo[(5m)]", SAME),
+        ("foo[((5m))]", "foo[(5m)]"),
+        ("foo[((5m) + 1)]", SAME),
+        ("foo[(-5m) ^ 2]", SAME),
+        ("foo[-5m ^ 2]", SAME),
+        ("foo[2 ^ -3 * 4]", SAME),
+        ("foo[- -5m]", "foo[5m]"),
+        ("foo[-(5m)]", SAME),
+        ("foo[+(5m)]", "foo[(5m)]"),
+        ("foo[--step()]", SAME),
+        ("foo[+step()]", "foo[step()]"),
+        ("foo[STEP()]", "foo[step()]"),
+        ("foo[ Range ( ) ]", "foo[range()]"),
+        ("foo[step() + 1ms]", SAME),
+        ("foo[max_of(step(),1m)]", "foo[max_of(step(), 1m)]"),
+        (
+            "foo[MIN_OF(step() * 2, (range()))]",
+            "foo[min_of(step() * 2, (range()))]",
+        ),
+        (
+            "foo[1m + step() # one\n : # two\n range()]",
+            "foo[1m + step():range()]",
+        ),
+        ("foo[5m:step() + 1]", SAME),
+        ("foo[5m * 2:max_of(step(), 1)]", SAME),
+        ("foo[1h30m % 1h:]", SAME),
+        // A number in earlier brackets will do.
+        ("rate(foo[5m]) + rate(bar[step():1m])", SAME),
+        ("foo[1 / (0)]", SAME),
+    ]);
+}
+
+#[test]
+fn computed_offsets() {
+    accept(&[
+        ("foo offset (5m)", SAME),
+        ("foo offset (1h + 5m)", SAME),
+        ("foo offset -(1h+5m)", "foo offset -(1h + 5m)"),
+        ("foo offset +(5m)", "foo offset (5m)"),
+        ("foo offset -(5m)", SAME),
+        ("foo offset step()", SAME),
+        ("foo offset -range()", SAME),
+        ("foo offset +step()", "foo offset step()"),
+        ("foo offset -min_of(step(), 5)", SAME),
+        ("foo offset max_of(1m, step() - 5)", SAME),
+        ("foo offset --5m", "foo offset 5m"),
+        ("foo offset --step()", SAME),
+        ("foo offset - -(5m)", "foo offset --(5m)"),
+        ("foo[5m] offset (5m) @ 5", "foo[5m] @ 5.000 offset (5m)"),
+        (
+            "foo[5m:1m] offset step() @ end()",
+            "foo[5m:1m] @ end() offset step()",
+        ),
+    ]);
+    // Where the duration ends.
+    accept(&[
+        ("foo offset 1m + 1", SAME),
+        ("foo offset step() + 1", SAME),
+        ("foo offset -step() * 2", SAME),
+        ("foo offset max_of(1, 2) ^ 2", SAME),
+        ("foo offset -(5m) + 1", SAME),
+        ("foo offset (5m) + 1", SAME),
+        ("foo offset (5m) == 1", SAME),
+        ("foo offset (5m) and bar", SAME),
+    ]);
+}
+
+#[test]
+fn extended_selectors() {
+    accept(&[
+        ("foo anchored", SAME),
+        ("foo SMOOTHED", "foo smoothed"),
+        ("foo[5m] anchored", SAME),
+        ("foo anchored[5m]", "foo[5m] anchored"),
+        ("rate(foo[5m] smoothed)", SAME),
+        ("foo anchored anchored", "foo anchored"),
+        (
+            "foo anchored @ 5 offset 5m",
+            "foo @ 5.000 anchored offset 5m",
+        ),
+        (
+            "foo[5m] offset 5m @ 5 anchored",
+            "foo[5m] anchored @ 5.000 offset 5m",
+        ),
+        ("foo anchored[5m:1m]", SAME),
+        ("anchored anchored", SAME),
+        ("-foo smoothed + 1", SAME),
+        ("foo[step()] anchored offset (5m)", SAME),
+    ]);
+}
+
+#[test]
+fn fill_modifiers() {
+    accept(&[
+        ("foo + fill(1) bar", "foo + fill (1) bar"),
+        ("foo + fill (-5m) bar", "foo + fill (-300) bar"),
+        ("foo + fill_left (1) bar", SAME),
+        ("foo + fill_right (NaN) bar", SAME),
+        ("foo + fill_left (1) fill_right (2) bar", SAME),
+        (
+            "foo + FILL_RIGHT (2) Fill_Left (1) bar",
+            "foo + fill_left (1) fill_right (2) bar",
+        ),
+        (
+            "foo + fill_right (1) fill_left (+1) bar",
+            "foo + fill (1) bar",
+        ),
+        ("foo == bool on (a) group_left (b) fill (0) bar", SAME),
+        (
+            "foo + on (a) group_right fill (inf) bar",
+            "foo + on (a) group_right () fill (+Inf) bar",
+        ),
+        (
+            "foo + ignoring (a) fill (1e6) bar",
+            "foo + ignoring (a) fill (1e+06) bar",
+        ),
+        ("fill + fill_left", SAME),
+        ("foo + fill + bar", SAME),
     ]);
 }

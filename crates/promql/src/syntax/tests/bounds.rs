@@ -1,26 +1,44 @@
 //! Texts of absurd size. Each test runs in a thread with 2 MiB of stack.
 
 use crate::syntax::ast::Expr;
-use crate::syntax::{DEPTH_MAX, ParseOptions, TEXT_LEN_MAX, TOKENS_MAX, parse, pretty};
+use crate::syntax::{
+    DEPTH_MAX, ParseOptions, TEXT_LEN_MAX, TOKENS_MAX, json, parse, pretty, resolve,
+};
 
 /// Makes nested expressions.
 type Shape = fn(usize) -> String;
 
-const NESTED: [(&str, Shape); 6] = [
+const NESTED: [(&str, Shape); 11] = [
     ("parentheses", |n| wrap("(", n, ")")),
     ("calls", |n| wrap("abs(", n, ")")),
     ("aggregations", |n| wrap("sum by (a) (", n, ")")),
     ("operands on the right", |n| wrap("x + (1 - ", n / 2, ")")),
     ("powers", |n| wrap("x ^ ", n, "")),
     ("signs", |n| wrap("-", n, "")),
+    ("durations", |n| in_brackets("(-", n / 2, "step()", ")")),
+    ("powers of durations", |n| {
+        in_brackets("1 ^ ", n - 1, "step()", "")
+    }),
+    ("sums of durations", |n| in_brackets("", n, "1", " + 1")),
+    ("functions of durations", |n| {
+        in_brackets("min_of(1, ", n - 1, "1", ")")
+    }),
+    ("signs of durations", |n| {
+        in_brackets("-", n - 1, "step()", "")
+    }),
 ];
 
 fn wrap(before: &str, times: usize, after: &str) -> String {
     before.repeat(times) + "x" + &after.repeat(times)
 }
 
+fn in_brackets(before: &str, times: usize, inside: &str, after: &str) -> String {
+    let (before, after) = (before.repeat(times), after.repeat(times));
+    format!("x[{before}{inside}{after}]")
+}
+
 fn parsed(text: &str) -> Result<Expr, String> {
-    parse(text, &ParseOptions::default()).map_err(|e| e.message)
+    parse(text, &ParseOptions::ALL).map_err(|e| e.message)
 }
 
 /// Does everything with the expression that could go down all of it.
@@ -33,6 +51,10 @@ fn exercise(expr: &Expr) {
     );
     assert!(parsed(&pretty(expr)).is_ok());
     assert_eq!(copy.value_type(), expr.value_type());
+    assert!(json(expr).ends_with('}'));
+    if let Ok(resolved) = resolve(expr, 0, 10_000, 1000) {
+        assert_eq!(resolved.value_type(), expr.value_type());
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::syntax::{ParseOptions, parse, pretty};
 /// Checks that each text is shown in these lines.
 fn check(cases: &[(&str, &[&str])]) {
     for &(text, want) in cases {
-        match parse(text, &ParseOptions::default()) {
+        match parse(text, &ParseOptions::ALL) {
             Ok(expr) => assert_eq!(pretty(&expr).lines().collect::<Vec<_>>(), want, "{text}"),
             Err(error) => panic!("{text}: {}", error.display(text)),
         }
@@ -162,12 +162,12 @@ fn subqueries() {
 #[test]
 fn deep_nesting_is_not_indented_without_end() {
     let text = format!("{}x{}", "(1 + ".repeat(120), ")".repeat(120));
-    match parse(&text, &ParseOptions::default()) {
+    match parse(&text, &ParseOptions::ALL) {
         Ok(expr) => {
             let lines = pretty(&expr);
             let indentation = |line: &str| line.len() - line.trim_start().len();
             assert_eq!(lines.lines().map(indentation).max(), Some(200));
-            let again = parse(&lines, &ParseOptions::default());
+            let again = parse(&lines, &ParseOptions::ALL);
             assert_eq!(again.map(|e| e.to_string()), Ok(text));
         }
         Err(error) => panic!("{error}"),

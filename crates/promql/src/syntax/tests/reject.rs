@@ -6,15 +6,12 @@ use crate::syntax::{ParseOptions, parse, parse_selector};
 
 /// Checks that each text fails as stated.
 pub(super) fn reject(cases: &[(&str, &str)]) {
-    reject_with(true, cases);
+    reject_with(&ParseOptions::ALL, cases);
 }
 
-fn reject_with(experimental_functions: bool, cases: &[(&str, &str)]) {
-    let options = ParseOptions {
-        experimental_functions,
-    };
+fn reject_with(options: &ParseOptions, cases: &[(&str, &str)]) {
     for &(text, want) in cases {
-        match parse(text, &options) {
+        match parse(text, options) {
             Ok(expr) => panic!("{text} parses as {expr}"),
             Err(error) => check_message(text, &error.display(text).to_string(), want),
         }
@@ -29,9 +26,9 @@ fn check_message(text: &str, got: &str, want: &str) {
 }
 
 #[test]
-fn experimental_functions_need_the_flag() {
+fn some_things_need_a_flag() {
     reject_with(
-        false,
+        &ParseOptions::default(),
         &[
             (
                 "mad_over_time(foo[5m])",
@@ -46,6 +43,41 @@ fn experimental_functions_need_the_flag() {
                 "limit_ratio(foo)",
                 "1:1: limit_ratio() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
             ),
+            ("start()", r#"1:1: function "start" is not enabled"#),
+            ("1 + end()", r#"1:5: function "end" is not enabled"#),
+            ("step()", r#"1:1: function "step" is not enabled"#),
+            ("range()", r#"1:1: function "range" is not enabled"#),
+            ("min_of(1, 2)", r#"1:1: function "min_of" is not enabled"#),
+            ("max_of(1, 2)", r#"1:1: function "max_of" is not enabled"#),
+            (
+                r#"histogram_quantiles(foo, "q", 0.5)"#,
+                r#"1:1: function "histogram_quantiles" is not enabled"#,
+            ),
+            (
+                "start_timestamp(foo)",
+                r#"1:1: function "start_timestamp" is not enabled"#,
+            ),
+            (
+                "1 + foo anchored",
+                "1:5: anchored modifier is experimental and not enabled",
+            ),
+            (
+                "rate(foo[5m] smoothed)",
+                "1:6: smoothed modifier is experimental and not enabled",
+            ),
+            (
+                "1 smoothed",
+                "1:1: smoothed modifier is experimental and not enabled",
+            ),
+            (
+                "1 * (foo + fill (1) bar)",
+                "1:6: binop fill modifiers are experimental and not enabled",
+            ),
+            (
+                "foo and fill_left (1) 5",
+                "1:1: binop fill modifiers are experimental and not enabled",
+            ),
+            ("foo + fill (1) bar $", "1:20: unexpected character: '$'"),
             (
                 "limitk(2, foo bar)",
                 r#"1:15: unexpected identifier "bar" in aggregation"#,
@@ -91,127 +123,6 @@ fn selectors_alone() {
             }
         }
     }
-}
-
-#[test]
-fn later_constructs() {
-    reject(&[
-        (
-            "foo[-5m + 35m]",
-            "1:9: duration expressions are not supported yet",
-        ),
-        (
-            "foo[5m + 1m]",
-            "1:8: duration expressions are not supported yet",
-        ),
-        (
-            "foo[5m:1m * 2]",
-            "1:11: duration expressions are not supported yet",
-        ),
-        (
-            "foo[(5m)]",
-            "1:5: duration expressions are not supported yet",
-        ),
-        (
-            "foo[- -5m]",
-            "1:7: duration expressions are not supported yet",
-        ),
-        (
-            "foo[-(5m)]",
-            "1:6: duration expressions are not supported yet",
-        ),
-        (
-            "foo[step()]",
-            "1:5: duration expressions are not supported yet",
-        ),
-        (
-            "foo[STEP()]",
-            "1:5: duration expressions are not supported yet",
-        ),
-        (
-            "foo[5m:max_of(step(), 1m)]",
-            "1:8: duration expressions are not supported yet",
-        ),
-        (
-            "foo[5m:range()]",
-            "1:8: duration expressions are not supported yet",
-        ),
-        (
-            "foo[5m ^ 2]",
-            "1:8: duration expressions are not supported yet",
-        ),
-        (
-            "foo offset (5m)",
-            "1:12: duration expressions are not supported yet",
-        ),
-        (
-            "foo offset -(5m)",
-            "1:13: duration expressions are not supported yet",
-        ),
-        (
-            "foo offset --5m",
-            "1:13: duration expressions are not supported yet",
-        ),
-        (
-            "foo offset step()",
-            "1:12: duration expressions are not supported yet",
-        ),
-        (
-            "foo offset -range()",
-            "1:13: duration expressions are not supported yet",
-        ),
-        (
-            "foo offset max_of(1m, 2m)",
-            "1:12: duration expressions are not supported yet",
-        ),
-        (
-            "foo anchored",
-            "1:5: anchored modifier is not supported yet",
-        ),
-        (
-            "foo smoothed",
-            "1:5: smoothed modifier is not supported yet",
-        ),
-        (
-            "rate(foo[5m] anchored)",
-            "1:14: anchored modifier is not supported yet",
-        ),
-        (
-            "foo + fill (1) bar",
-            "1:7: fill modifiers are not supported yet",
-        ),
-        (
-            "foo + on (a) fill_left (1) bar",
-            "1:14: fill modifiers are not supported yet",
-        ),
-        (
-            "foo + on (a) group_left fill_right(1) bar",
-            "1:25: fill modifiers are not supported yet",
-        ),
-        ("a </ b", r#"1:3: operator "</" is not supported yet"#),
-        ("a >/ b", r#"1:3: operator ">/" is not supported yet"#),
-        ("a</b", r#"1:2: operator "</" is not supported yet"#),
-        ("start()", r#"1:1: function "start" is not supported yet"#),
-        ("1 + end()", r#"1:5: function "end" is not supported yet"#),
-        ("step()", r#"1:1: function "step" is not supported yet"#),
-        ("range()", r#"1:1: function "range" is not supported yet"#),
-        (
-            "min_of(1, 2)",
-            r#"1:1: function "min_of" is not supported yet"#,
-        ),
-        (
-            "max_of(1, 2)",
-            r#"1:1: function "max_of" is not supported yet"#,
-        ),
-        (
-            r#"histogram_quantiles(foo, "q", 0.5)"#,
-            r#"1:1: function "histogram_quantiles" is not supported yet"#,
-        ),
-        (
-            "start_timestamp(foo)",
-            r#"1:1: function "start_timestamp" is not supported yet"#,
-        ),
-    ]);
 }
 
 #[test]
@@ -483,9 +394,5 @@ fn brackets_and_braces() {
             r#"1:5: unexpected character in duration expression: '"'"#,
         ),
         ("foo[5m}", "1:7: unexpected character: '}'"),
-        (
-            "foo[,5m]",
-            "1:5: unexpected character in duration expression: ','",
-        ),
     ]);
 }

@@ -230,6 +230,10 @@ fn ranges_and_subqueries() {
             "1:14: no offset modifiers allowed before range",
         ),
         ("foo @ 5 [5m]", "1:9: no @ modifiers allowed before range"),
+        (
+            "foo @ end()[5m]",
+            "1:12: no @ modifiers allowed before range",
+        ),
         ("foo[0]", "1:5: duration must be greater than 0"),
         ("foo[-5m]", "1:5: duration must be greater than 0"),
         ("foo[5m:0]", "1:8: duration must be greater than 0"),
@@ -358,8 +362,25 @@ fn functions() {
         ),
         ("info(foo, abs(bar))", "1:11: expected label selectors only"),
         (
-            "info(foo, 1)",
-            r#"1:11: expected type instant vector in call to function "info", got scalar"#,
+            "info(rate(foo), (bar))",
+            "1:17: expected label selectors only",
+        ),
+        (
+            r#"histogram_quantiles(foo, "q")"#,
+            r#"1:1: expected at least 3 argument(s) in call to "histogram_quantiles", got 2"#,
+        ),
+        (
+            r#"histogram_quantiles(foo, "q", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)"#,
+            r#"1:1: expected at most 12 argument(s) in call to "histogram_quantiles", got 13"#,
+        ),
+        ("START()", r#"1:1: unknown function with name "START""#),
+        (
+            "min_of(1)",
+            r#"1:1: expected 2 argument(s) in call to "min_of", got 1"#,
+        ),
+        (
+            "1 + info(foo, 1)",
+            r#"1:5: expected type instant vector in call to function "info", got scalar"#,
         ),
     ]);
 }

@@ -5,7 +5,7 @@ use crate::syntax::ast::*;
 use crate::syntax::{ParseOptions, parse};
 
 fn parsed(text: &str) -> Expr {
-    match parse(text, &ParseOptions::default()) {
+    match parse(text, &ParseOptions::ALL) {
         Ok(expr) => expr,
         Err(error) => panic!("{text}: {}", error.display(text)),
     }
