@@ -7,6 +7,7 @@
 
 mod formats;
 mod log;
+mod promql;
 
 use ferula_model::text::number::{self, Form};
 use ferula_model::text::regex::{Regex, Template};
@@ -14,6 +15,7 @@ use ferula_model::text::{duration, size};
 
 pub use formats::{exposition_text, openmetrics, remote_write};
 pub use log::log_frame;
+pub use promql::promql_parse;
 
 /// A target with its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -26,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("openmetrics", openmetrics),
     ("remote_write", remote_write),
     ("log_frame", log_frame),
+    ("promql_parse", promql_parse),
 ];
 
 /// Longer values make fuzzing slow and find nothing more.
