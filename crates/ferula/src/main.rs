@@ -18,6 +18,15 @@ use clap::Command;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Freed memory goes back to the operating system within half a second, from a thread beside
+/// the work: buffers of a burst should not stay resident until the next one.
+// SAFETY: jemalloc reads a zero-terminated text through this symbol; the name is taken by
+// nothing else, and the first word of a slice reference is the pointer it expects.
+#[allow(unsafe_code)]
+#[unsafe(export_name = "_rjem_malloc_conf")]
+pub static ALLOCATOR_SETTINGS: &[u8] =
+    b"background_thread:true,dirty_decay_ms:500,muzzy_decay_ms:0\0";
+
 const ABOUT: &str = "A Prometheus-class metrics monitoring platform in one binary";
 
 const SERVE_HELP: &str = "\
