@@ -70,9 +70,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .merge(json)
         .route("/write", post(write::remote_write))
         .route_layer(from_fn_with_state(api.clone(), require_readiness));
-    let v1 = needs_readiness
-        .route("/status/walreplay", get(status::wal_replay))
-        .layer(from_fn(cors));
+    let v1 = needs_readiness.route("/status/walreplay", get(status::wal_replay));
     Router::new()
         .nest("/api/v1", v1)
         .route(
@@ -93,6 +91,7 @@ pub fn router(api: Arc<Api>) -> Router {
             (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
         })
         .layer(from_fn_with_state(api.http.clone(), stats::layer))
+        .layer(from_fn(cors))
         .with_state(api)
 }
 
@@ -118,6 +117,9 @@ async fn require_readiness(
 
 /// Lets pages of other origins ask, as the reference does by default.
 async fn cors(request: Request, next: Next) -> Response<Body> {
+    if !request.uri().path().starts_with("/api/v1/") {
+        return next.run(request).await;
+    }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight = request.method() == Method::OPTIONS;
     let mut response = match preflight {

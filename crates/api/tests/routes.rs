@@ -1,0 +1,287 @@
+//! The routes, called without a network: status, envelope and texts that clients compare.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use ferula_api::{Api, BuildInfo, Host, HttpStats, Readiness, RuntimeInfo, router};
+use ferula_cluster::RefCache;
+use ferula_env::{Clock, SystemClock};
+use ferula_model::TenantId;
+use ferula_promql::{Engine, EngineOptions};
+use ferula_scrape::{Alignment, Manager, Options};
+use ferula_storage::{Append, AppendError, Batch, Report};
+use ferula_testkit::MemStore;
+use ferula_wire::Sample;
+use futures::future::BoxFuture;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+/// A process of which nothing is true but its readiness.
+struct Bare(Readiness);
+
+impl Host for Bare {
+    fn readiness(&self) -> Readiness {
+        self.0.clone()
+    }
+    fn build_info(&self) -> BuildInfo {
+        let none = String::new;
+        BuildInfo {
+            version: "3.5.0".to_owned(),
+            revision: none(),
+            branch: none(),
+            build_user: none(),
+            build_date: none(),
+            go_version: none(),
+        }
+    }
+    fn runtime_info(&self) -> RuntimeInfo {
+        unreachable!("not asked for here")
+    }
+    fn hostname(&self) -> String {
+        "box".to_owned()
+    }
+    fn flags(&self) -> Vec<(String, String)> {
+        vec![("web.enable-lifecycle".to_owned(), "false".to_owned())]
+    }
+    fn config_yaml(&self) -> String {
+        "global: {}\n".to_owned()
+    }
+    fn wal_replay(&self) -> (u64, u64, u64) {
+        (0, 3, 1)
+    }
+    fn tsdb_status(&self, limit: usize) -> String {
+        format!("{{\"limit\":{limit}}}")
+    }
+    fn metrics(&self) -> Vec<u8> {
+        b"up 1\n".to_vec()
+    }
+    fn lifecycle_enabled(&self) -> bool {
+        false
+    }
+    fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
+        unreachable!("lifecycle is off")
+    }
+    fn quit(&self) -> bool {
+        unreachable!("lifecycle is off")
+    }
+}
+
+struct Full;
+
+impl Append for Full {
+    fn append(&self, _: Batch) -> BoxFuture<'_, Result<Report, AppendError>> {
+        let limit = "--storage.head-bytes-max";
+        Box::pin(async move {
+            Err(AppendError::HeadFull {
+                used: 2,
+                max: 1,
+                limit,
+            })
+        })
+    }
+}
+
+fn api(readiness: Readiness) -> Arc<Api> {
+    let clock: Arc<dyn Clock> = SystemClock::shared();
+    let options = Options {
+        tenant: TenantId::anonymous(),
+        user_agent: "test".to_owned(),
+        offset_seed: 0,
+        alignment: Alignment {
+            tolerance: Duration::ZERO,
+        },
+        discovery_reload_interval: Duration::from_secs(5),
+    };
+    Arc::new(Api {
+        engine: Arc::new(Engine::new(EngineOptions::prometheus(), clock.clone())),
+        select: Arc::new(MemStore::default()),
+        append: Arc::new(Full),
+        refs: RefCache::new(1),
+        scrape: Arc::new(Manager::new(clock.clone(), Arc::new(Full), options)),
+        host: Arc::new(Bare(readiness)),
+        http: Arc::new(HttpStats::new(clock.clone())),
+        clock,
+    })
+}
+
+async fn check(readiness: Readiness, method: &str, path: &str, status: u16, body: &str) {
+    let request = Request::builder()
+        .method(Method::from_bytes(method.as_bytes()).unwrap())
+        .uri(path)
+        .header("Origin", "http://grafana")
+        .body(Body::empty())
+        .unwrap();
+    let response = router(api(readiness)).oneshot(request).await.unwrap();
+    let (parts, answer) = response.into_parts();
+    let answer = answer.collect().await.unwrap().to_bytes();
+    let answer = String::from_utf8(answer.to_vec()).unwrap();
+    assert_eq!(parts.status, status, "{method} {path}: {answer}");
+    assert!(answer.contains(body), "{method} {path}: {answer}");
+    let shared = parts.headers.get("Access-Control-Allow-Origin");
+    assert_eq!(
+        shared.is_some(),
+        path.starts_with("/api/v1/"),
+        "{method} {path}"
+    );
+}
+
+#[tokio::test]
+async fn answers_as_the_reference_does() {
+    let table = [
+        (
+            "GET",
+            "/api/v1/query?query=1%2B1&time=5",
+            200,
+            r#""result":[5,"2"]"#,
+        ),
+        (
+            "GET",
+            "/api/v1/query",
+            400,
+            "unknown position: parse error: no expression found",
+        ),
+        (
+            "GET",
+            "/api/v1/query?query=foo&time=x",
+            400,
+            r#"cannot parse \"x\" to a valid timestamp"#,
+        ),
+        (
+            "GET",
+            "/api/v1/query_range?query=1&start=0&end=11001&step=1",
+            400,
+            "maximum resolution",
+        ),
+        (
+            "GET",
+            "/api/v1/query_range?query=1&start=1&end=0&step=1",
+            400,
+            "must not be before",
+        ),
+        (
+            "GET",
+            "/api/v1/query_range?query=1&start=0&end=1&step=0",
+            400,
+            "zero or negative",
+        ),
+        (
+            "GET",
+            "/api/v1/series",
+            400,
+            "no match[] parameter provided",
+        ),
+        (
+            "GET",
+            "/api/v1/labels",
+            200,
+            r#"{"status":"success","data":[]}"#,
+        ),
+        ("GET", "/api/v1/label/U__a/values", 200, "[]"),
+        (
+            "GET",
+            "/api/v1/metadata?limit=x",
+            400,
+            "limit must be a number",
+        ),
+        (
+            "GET",
+            "/api/v1/targets?state=active",
+            200,
+            r#""droppedTargetCounts":null"#,
+        ),
+        (
+            "GET",
+            "/api/v1/status/buildinfo",
+            200,
+            r#""version":"3.5.0""#,
+        ),
+        ("GET", "/api/v1/status/tsdb?limit=7", 200, r#"{"limit":7}"#),
+        (
+            "GET",
+            "/api/v1/status/tsdb?limit=0",
+            400,
+            "limit must be a positive number",
+        ),
+        ("OPTIONS", "/api/v1/query", 204, ""),
+        ("DELETE", "/api/v1/series", 405, "Method Not Allowed"),
+        ("GET", "/api/v1/nope", 404, "404 page not found"),
+        ("POST", "/-/reload", 403, "Lifecycle API is not enabled."),
+        ("GET", "/-/healthy", 200, "Ferula is Healthy."),
+        ("HEAD", "/-/ready", 200, ""),
+        ("GET", "/metrics", 200, "up 1"),
+        ("GET", "/", 200, "<title>Ferula</title>"),
+        (
+            "POST",
+            "/api/v1/write",
+            415,
+            "expected application/x-protobuf",
+        ),
+    ];
+    for (method, path, status, body) in table {
+        check(Readiness::Ready, method, path, status, body).await;
+    }
+}
+
+#[tokio::test]
+async fn only_health_and_progress_before_the_start_is_done() {
+    let starting = || Readiness::Starting("replaying the log, 1 of 3 segments".to_owned());
+    check(starting(), "GET", "/-/ready", 503, "1 of 3 segments").await;
+    check(starting(), "GET", "/-/healthy", 200, "Healthy").await;
+    check(
+        starting(),
+        "GET",
+        "/api/v1/query?query=1",
+        503,
+        "Service Unavailable",
+    )
+    .await;
+    check(
+        starting(),
+        "POST",
+        "/api/v1/write",
+        503,
+        "Service Unavailable",
+    )
+    .await;
+    check(
+        starting(),
+        "GET",
+        "/api/v1/status/walreplay",
+        200,
+        r#""current":1"#,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_head_asks_the_sender_to_wait() {
+    let mut encoder = ferula_wire::Encoder::default();
+    encoder.series(
+        [("__name__", "m")],
+        &[Sample {
+            timestamp: 1,
+            value: 1.0,
+        }],
+        &[],
+    );
+    let body = ferula_wire::snappy::compress(encoder.message()).unwrap();
+    let request = Request::post("/api/v1/write")
+        .header("Content-Type", "application/x-protobuf")
+        .header("Content-Encoding", "snappy")
+        .body(Body::from(body))
+        .unwrap();
+    let response = router(api(Readiness::Ready))
+        .oneshot(request)
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("Retry-After"));
+    let answer = response.into_body().collect().await.unwrap().to_bytes();
+    let answer = String::from_utf8(answer.to_vec()).unwrap();
+    assert!(
+        answer.contains("raise --storage.head-bytes-max"),
+        "{answer}"
+    );
+}
