@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod exporter;
+pub mod files;
 pub mod history;
 pub mod http;
 pub mod peers;

@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ferula_e2e::exporter::Exporter;
+use ferula_e2e::files::log_end;
 use ferula_e2e::http::{Request, Response};
 use ferula_e2e::process::Process;
 use ferula_e2e::remote_write::{self, EncodedLabels, WriteRequest, compress, snappy_bomb};
@@ -277,30 +278,10 @@ fn check_tail(damage: Damage) {
     }
 }
 
-/// The log file with the latest name that holds anything, and where its content ends: space that
-/// was reserved and not written yet is zero.
-fn log_end(data: &Path) -> (PathBuf, u64) {
-    let mut folders = vec![data.to_owned()];
-    let mut logs = Vec::new();
-    while let Some(folder) = folders.pop() {
-        let holds_logs = folder.ends_with("log") || folder.ends_with("wal");
-        for entry in std::fs::read_dir(&folder).expect("readable").flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if holds_logs {
-                let bytes = std::fs::read(&path).expect("readable");
-                let last = bytes.iter().rposition(|&byte| byte != 0);
-                logs.extend(last.map(|last| (path, last as u64 + 1)));
-            }
-        }
-    }
-    logs.into_iter().max().expect("the server keeps a log")
-}
-
 /// Spoils the last three bytes of the log.
 fn damage_tail(data: &Path, damage: Damage) {
-    let (log, end) = log_end(data);
+    let newest = log_end(data).expect("readable");
+    let (log, end) = newest.expect("the server keeps a log");
     let mut file = File::options()
         .read(true)
         .write(true)

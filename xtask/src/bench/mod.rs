@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use ferula_e2e::files;
 use ferula_e2e::peers::{Peer, repository};
 use ferula_e2e::process::Process;
 use ferula_e2e::server::{Kind, SERVER_ENV, SERVER_PACKAGE, Server};
@@ -159,26 +160,11 @@ fn settle(process: &Process) -> Result<()> {
 
 /// Bytes below a folder: in its logs, and in all. Space that was reserved in advance does not count.
 fn disk_use(folder: &std::path::Path) -> Result<(u64, u64)> {
-    let mut folders = vec![(folder.to_owned(), false)];
     let (mut logs, mut all) = (0, 0);
-    while let Some((folder, in_log)) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                let is_log = entry.file_name() == "wal" || entry.file_name() == "log";
-                folders.push((entry.path(), in_log || is_log));
-                continue;
-            }
-            let bytes = std::fs::read(entry.path())?;
-            let used = bytes
-                .iter()
-                .rposition(|&byte| byte != 0)
-                .map_or(0, |last| last as u64 + 1);
-            all += used;
-            if in_log {
-                logs += used;
-            }
-        }
+    for (file, in_log) in files::below(folder)? {
+        let bytes = files::content_end(&file)?;
+        all += bytes;
+        logs += if in_log { bytes } else { 0 };
     }
     Ok((logs, all))
 }

@@ -1,0 +1,51 @@
+//! What servers leave on disk, seen from outside.
+
+use std::io::Result;
+use std::path::{Path, PathBuf};
+
+/// Every file below a folder, and whether it belongs to a log: Ferula keeps those in folders called
+/// `log`, Prometheus in one called `wal`.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn below(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
+    let mut folders = vec![(folder.to_owned(), false)];
+    let mut files = Vec::new();
+    while let Some((folder, in_log)) = folders.pop() {
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                let is_log = entry.file_name() == "log" || entry.file_name() == "wal";
+                folders.push((entry.path(), in_log || is_log));
+            } else {
+                files.push((entry.path(), in_log));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Where the content of a file ends: space that was reserved and not written yet is zero.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn content_end(file: &Path) -> Result<u64> {
+    let bytes = std::fs::read(file)?;
+    let last = bytes.iter().rposition(|&byte| byte != 0);
+    Ok(last.map_or(0, |last| last as u64 + 1))
+}
+
+/// The log file with the latest name that holds anything, and where its content ends.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn log_end(data: &Path) -> Result<Option<(PathBuf, u64)>> {
+    let mut newest = None;
+    for (file, in_log) in below(data)? {
+        if in_log {
+            let end = content_end(&file)?;
+            newest = newest.max((end > 0).then_some((file, end)));
+        }
+    }
+    Ok(newest)
+}
