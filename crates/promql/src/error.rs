@@ -52,11 +52,6 @@ impl QueryError {
         Self::Execution(text.into())
     }
 
-    /// An operation on native histograms the engine does not have.
-    pub(crate) fn native_histogram(what: &str) -> Self {
-        Self::Execution(format!("{what} of native histograms is not supported yet"))
-    }
-
     /// Two samples of one step have the same labels.
     pub(crate) fn same_labelset() -> Self {
         Self::Execution("vector cannot contain metrics with the same labelset".to_owned())

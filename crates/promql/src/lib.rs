@@ -15,6 +15,7 @@ mod annotations;
 mod budget;
 mod exec;
 mod functions;
+mod histogram;
 mod plan;
 mod select;
 

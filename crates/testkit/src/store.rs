@@ -227,7 +227,10 @@ fn stored_hint(previous: Option<&Histogram>, h: &Histogram) -> CounterReset {
                 && !h.is_stale()
                 && !previous.is_stale() =>
         {
-            if is_reset(previous, h) {
+            if previous.has_custom_buckets() && previous.custom_values != h.custom_values {
+                // Other bounds say nothing; the engine compares what the bounds have in common.
+                CounterReset::Unknown
+            } else if is_reset(previous, h) {
                 CounterReset::Reset
             } else {
                 CounterReset::NotReset
@@ -263,7 +266,6 @@ fn is_reset(previous: &Histogram, h: &Histogram) -> bool {
             .any(|(index, population)| b.get(&index).is_none_or(|&now| now < population))
     };
     previous.schema != h.schema
-        || previous.custom_values != h.custom_values
         || previous.zero_threshold != h.zero_threshold
         || c2 < c1
         || z2 < z1

@@ -1,10 +1,14 @@
 //! Aggregations that fold series into accumulators as they pass.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use ferula_diag::Span;
 
 use super::grouping::Groups;
 use super::histogram::quantile_message;
-use super::row::Row;
+use super::native::{Folded, Purpose};
+use super::row::{Meta, Row};
 use super::{ABSENT, Exec, Frame, is_absent};
 use crate::budget::Charge;
 use crate::error::QueryError;
@@ -41,6 +45,9 @@ impl Variance {
         self.squares += delta * (x - self.mean);
     }
 }
+
+/// The histograms of groups and steps that have any, by the cell's index.
+type HistogramCells = HashMap<usize, Folded>;
 
 /// The accumulators of all groups at all steps, group by group.
 enum Cells {
@@ -181,9 +188,10 @@ impl<'q> Exec<'q> {
         let op = aggregate.op;
         let mut groups = Groups::new(&aggregate.grouping, self.delayed_names);
         let mut cells = Cells::new(op);
+        let mut folded = HistogramCells::default();
         let mut room: Charge<'_> = self.budget.charge(0)?;
         self.stream(&aggregate.child, grid, &mut |meta, row| {
-            self.without_histograms(aggregate, row)?;
+            self.without_histograms(aggregate, row);
             if row.is_empty() {
                 return Ok(());
             }
@@ -192,6 +200,9 @@ impl<'q> Exec<'q> {
             room.set((groups.len() * grid.count) as u64)?;
             cells.resize(groups.len() * grid.count);
             cells.fold(op, start..start + grid.count, row);
+            if matches!(op, AggregateOp::Sum | AggregateOp::Avg) {
+                self.fold_histograms(aggregate, meta, start, row, &mut folded);
+            }
             Ok(())
         })?;
 
@@ -201,26 +212,76 @@ impl<'q> Exec<'q> {
             let start = group * grid.count;
             row.reset(grid.count);
             cells.finish(op, start..start + grid.count, &mut row.values);
+            if !folded.is_empty() {
+                self.finish_histograms(aggregate, start, &mut row, &mut folded);
+            }
             frame.push(head, &row)?;
         }
         Ok(frame)
     }
 
-    /// Takes the histograms out of a row where the aggregation looks at floats alone.
-    pub(super) fn without_histograms(
+    /// Takes the histograms of a series into the cells of its group, which begin at `start`.
+    fn fold_histograms(
         &self,
         aggregate: &Aggregate,
+        meta: Meta<'_>,
+        start: usize,
+        row: &Row,
+        folded: &mut HistogramCells,
+    ) {
+        for (step, h) in &row.histograms {
+            match folded.entry(start + *step as usize) {
+                Entry::Vacant(cell) => {
+                    cell.insert(Folded::new(h, aggregate.op == AggregateOp::Avg));
+                }
+                Entry::Occupied(mut cell) => {
+                    if cell.get_mut().add(h).is_err() {
+                        self.note_mixed_buckets(meta.shown_name(self), aggregate.child_span);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the histograms of a group into its row; where there are floats as well, nothing.
+    fn finish_histograms(
+        &self,
+        aggregate: &Aggregate,
+        start: usize,
         row: &mut Row,
-    ) -> Result<(), QueryError> {
+        folded: &mut HistogramCells,
+    ) {
+        let span = aggregate.child_span;
+        for step in 0..row.values.len() {
+            let Some(cell) = folded.remove(&(start + step)) else {
+                continue;
+            };
+            if is_absent(row.values[step]) {
+                self.note_merged(cell.merged(), Purpose::Aggregation, span);
+                row.histograms
+                    .extend(cell.finish().map(|h| (step as u32, h)));
+            } else {
+                row.values[step] = ABSENT;
+                self.notes.warn(
+                    "encountered a mix of histograms and floats for aggregation",
+                    span,
+                );
+            }
+        }
+    }
+
+    /// Takes the histograms out of a row where the aggregation looks at floats alone.
+    pub(super) fn without_histograms(&self, aggregate: &Aggregate, row: &mut Row) {
         if row.histograms.is_empty() {
-            return Ok(());
+            return;
         }
         let name = aggregate.op.as_str();
         match aggregate.op {
-            AggregateOp::Count | AggregateOp::Group => {}
-            AggregateOp::Sum | AggregateOp::Avg | AggregateOp::CountValues => {
-                return Err(QueryError::native_histogram(name));
-            }
+            AggregateOp::Count
+            | AggregateOp::Group
+            | AggregateOp::Sum
+            | AggregateOp::Avg
+            | AggregateOp::CountValues => {}
             _ => {
                 let span = match aggregate.op {
                     AggregateOp::Topk | AggregateOp::Bottomk => aggregate.span,
@@ -231,6 +292,5 @@ impl<'q> Exec<'q> {
                 row.histograms.clear();
             }
         }
-        Ok(())
     }
 }

@@ -5,14 +5,16 @@
 use std::sync::Arc;
 
 use ferula_diag::Span;
-use ferula_model::{CounterReset, Histogram, Labels};
+use ferula_model::{Histogram, Labels};
 
 use super::grouping::ByGroup;
 use super::matching::{MatchGroups, group_labels, result_labels};
+use super::native;
 use super::row::{Key, Row};
 use super::scalar::{truth, with_arithmetic, with_comparison};
 use super::{ABSENT, Exec, Frame, is_absent};
 use crate::error::QueryError;
+use crate::histogram::same_histogram;
 use crate::plan::Link;
 use crate::syntax::ast::{BinaryOp, Cardinality, Matching};
 
@@ -32,42 +34,13 @@ impl Kind {
     }
 }
 
-/// Notes that an operator yields nothing for these kinds of samples; fails where it would yield
-/// a histogram.
-pub(super) fn incompatible(
-    exec: &Exec<'_>,
-    op: BinaryOp,
-    left: Kind,
-    right: Kind,
-    span: Span,
-) -> Result<(), QueryError> {
-    use BinaryOp::{Add, Div, Mul, Sub, TrimLower, TrimUpper};
-    use Kind::{Float, Histogram};
-    let arithmetic = match (left, right) {
-        (Float, Float) => false,
-        (Float, Histogram) => op == Mul,
-        (Histogram, Float) => matches!(op, Mul | Div | TrimUpper | TrimLower),
-        (Histogram, Histogram) => matches!(op, Add | Sub),
-    };
-    if arithmetic {
-        let what = format!("operator {:?}", op.as_str());
-        return Err(QueryError::native_histogram(&what));
-    }
+/// Notes that an operator yields nothing for these kinds of samples.
+pub(super) fn incompatible(exec: &Exec<'_>, op: BinaryOp, left: Kind, right: Kind, span: Span) {
     let (left, right, op) = (left.as_str(), right.as_str(), op.as_str());
     let message = format!(
         "incompatible sample types encountered for binary operator {op:?}: {left} {op} {right}"
     );
     exec.notes.info(message, span);
-    Ok(())
-}
-
-/// Whether two histograms are the same, hints aside.
-fn same_histogram(a: &Histogram, b: &Histogram) -> bool {
-    let plain = |h: &Histogram| Histogram {
-        reset: CounterReset::Unknown,
-        ..h.to_float()
-    };
-    plain(a) == plain(b)
 }
 
 /// The first thing that went wrong, by step; a step's checks come in order of `rank`.
@@ -158,7 +131,7 @@ impl<'q> Operation<'_, 'q> {
         for (many, &group) in many_groups.iter().enumerate() {
             self.exec.check()?;
             for &one in ones.of(group) {
-                self.compute(many, one, &mut row)?;
+                self.compute(many, one, &mut row);
                 if !row.is_empty() {
                     let key = Key {
                         labels: self.labels(many, one),
@@ -296,7 +269,7 @@ impl<'q> Operation<'_, 'q> {
     }
 
     /// Computes the result of two series.
-    fn compute(&self, many: usize, one: usize, row: &mut Row) -> Result<(), QueryError> {
+    fn compute(&self, many: usize, one: usize, row: &mut Row) {
         let (l, r) = if self.many_right {
             (one, many)
         } else {
@@ -312,40 +285,70 @@ impl<'q> Operation<'_, 'q> {
             } else {
                 zip(left, right, out, |a, b| if f(a, b) { a } else { ABSENT });
             }, else {}));
-        if self.left.histograms(l).is_empty() && self.right.histograms(r).is_empty() {
-            return Ok(());
+        if op.is_trim() {
+            self.note_floats(left, right);
         }
-        self.compute_histograms(l, r, row)
+        if !(self.left.histograms(l).is_empty() && self.right.histograms(r).is_empty()) {
+            self.compute_histograms(l, r, row);
+        }
+    }
+
+    /// Floats cannot be trimmed.
+    fn note_floats(&self, left: &[f64], right: &[f64]) {
+        let mut pairs = left.iter().zip(right);
+        if pairs.any(|(&a, &b)| !is_absent(a) && !is_absent(b)) {
+            let span = self.link.span;
+            incompatible(self.exec, self.link.op, Kind::Float, Kind::Float, span);
+        }
     }
 
     /// The steps at which a side has a histogram.
-    fn compute_histograms(&self, l: usize, r: usize, row: &mut Row) -> Result<(), QueryError> {
+    fn compute_histograms(&self, l: usize, r: usize, row: &mut Row) {
         let (op, span) = (self.link.op, self.link.span);
+        let (left, right) = (self.left.values(l), self.right.values(r));
         for step in 0..row.values.len() {
-            let pair = (self.left.histogram(l, step), self.right.histogram(r, step));
-            let has_float = |frame: &Frame<'_>, i: usize| !is_absent(frame.values(i)[step]);
-            match pair {
+            let (a, b) = (self.left.histogram(l, step), self.right.histogram(r, step));
+            let (kinds, result) = match (a, b) {
                 (Some(a), Some(b)) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => {
-                    let holds = same_histogram(a, b) == (op == BinaryOp::Eq);
-                    if self.link.return_bool {
-                        row.values[step] = truth(holds);
-                    } else if holds {
-                        row.histograms.push((step as u32, Arc::clone(a)));
-                    }
+                    self.compare_histograms(step, a, b, row);
+                    continue;
                 }
-                (Some(_), Some(_)) => {
-                    incompatible(self.exec, op, Kind::Histogram, Kind::Histogram, span)?;
+                (Some(a), Some(b)) if matches!(op, BinaryOp::Add | BinaryOp::Sub) => {
+                    let sum = self.exec.histogram_sum(op, a, b, span);
+                    row.histograms.extend(sum.map(|h| (step as u32, h)));
+                    continue;
                 }
-                (Some(_), None) if has_float(self.right, r) => {
-                    incompatible(self.exec, op, Kind::Histogram, Kind::Float, span)?;
-                }
-                (None, Some(_)) if has_float(self.left, l) => {
-                    incompatible(self.exec, op, Kind::Float, Kind::Histogram, span)?;
-                }
-                _ => {}
+                (Some(_), Some(_)) => ((Kind::Histogram, Kind::Histogram), None),
+                (Some(h), None) if !is_absent(right[step]) => (
+                    (Kind::Histogram, Kind::Float),
+                    native::with_number(op, h, right[step], false),
+                ),
+                (None, Some(h)) if !is_absent(left[step]) => (
+                    (Kind::Float, Kind::Histogram),
+                    native::with_number(op, h, left[step], true),
+                ),
+                _ => continue,
+            };
+            match result {
+                Some(h) => row.histograms.push((step as u32, h)),
+                None => incompatible(self.exec, op, kinds.0, kinds.1, span),
             }
         }
-        Ok(())
+    }
+
+    fn compare_histograms(
+        &self,
+        step: usize,
+        a: &Arc<Histogram>,
+        b: &Arc<Histogram>,
+        row: &mut Row,
+    ) {
+        let holds = same_histogram(a, b) == (self.link.op == BinaryOp::Eq);
+        if self.link.return_bool {
+            row.values[step] = truth(holds);
+        } else if holds {
+            row.histograms.push((step as u32, Arc::clone(a)));
+        }
     }
 }
 

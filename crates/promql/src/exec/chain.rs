@@ -149,7 +149,7 @@ impl<'q> Lazy<'_, 'q> {
         let drops = self.maps.iter().any(Prepared::drops_name);
         let mut changed = |meta: Meta<'_>, row: &mut Row| {
             for map in &self.maps {
-                map.apply(exec, row)?;
+                map.apply(exec, row);
             }
             sink(meta.dropping(drops), row)
         };

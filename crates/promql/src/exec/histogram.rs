@@ -1,5 +1,6 @@
-//! `histogram_quantile` and `histogram_fraction` over classic buckets.
+//! `histogram_quantile` and `histogram_fraction` over classic buckets and native histograms.
 
+use ferula_model::Histogram;
 use ferula_model::text::number::Form;
 use ferula_model::text::quote::quoted;
 
@@ -9,6 +10,7 @@ use super::{Column, Exec, Frame, is_absent};
 use crate::annotations::Repair;
 use crate::error::QueryError;
 use crate::functions::histogram_classic::{Bucket, Raised, fraction, parse_bound, quantile};
+use crate::histogram::{FloatHistogram, NanNote};
 use crate::plan::{Grid, HistogramCall, HistogramWanted};
 
 /// The label with a bucket's upper bound.
@@ -20,9 +22,13 @@ enum Wanted {
     Fraction(Column, Column),
 }
 
-/// The buckets of one histogram: rows of the frame, sorted by bound.
-struct Classic {
+/// One histogram, in rows of the frame. At a step it should be classic or native, not both.
+#[derive(Default)]
+struct Rows {
+    /// Classic buckets, sorted by bound.
     buckets: Vec<(f64, usize)>,
+    /// The row with native histograms.
+    native: Option<usize>,
 }
 
 impl<'q> Exec<'q> {
@@ -48,11 +54,24 @@ impl<'q> Exec<'q> {
         let mut out = Frame::new(self.budget, grid.count)?;
         let mut row = Row::default();
         let mut buckets = Vec::new();
-        for histogram in self.classic_histograms(call, &frame)? {
+        for histogram in self.histogram_rows(call, &frame) {
             self.check()?;
             row.reset(grid.count);
             for step in 0..grid.count {
                 gather(&histogram, &frame, step, &mut buckets);
+                let native = histogram.native.and_then(|i| frame.histogram(i, step));
+                if let Some(native) = native {
+                    let labels = frame.labels(histogram.native.unwrap_or_default());
+                    if buckets.is_empty() {
+                        row.values[step] =
+                            self.of_native(&wanted, native, step, labels.metric_name(), call);
+                    } else {
+                        let mix = "vector contains a mix of classic and native histograms";
+                        let message = self.with_name(mix, labels.metric_name());
+                        self.notes.warn(message, call.child_span);
+                    }
+                    continue;
+                }
                 if buckets.is_empty() {
                     continue;
                 }
@@ -69,7 +88,8 @@ impl<'q> Exec<'q> {
                     }
                 };
             }
-            let Some(&(_, any)) = histogram.buckets.first() else {
+            let any = histogram.buckets.first().map(|&(_, row)| row);
+            let Some(any) = any.or(histogram.native) else {
                 continue;
             };
             let meta = frame.meta(any).dropping(true);
@@ -80,28 +100,61 @@ impl<'q> Exec<'q> {
         out.merge_same_labels()
     }
 
-    /// Finds the rows that are buckets of the same histogram.
-    fn classic_histograms(
+    /// A quantile or a fraction of a native histogram.
+    fn of_native(
         &self,
+        wanted: &Wanted,
+        native: &Histogram,
+        step: usize,
+        name: &str,
         call: &HistogramCall,
-        frame: &Frame<'_>,
-    ) -> Result<Vec<Classic>, QueryError> {
+    ) -> f64 {
+        let native = FloatHistogram::from(native);
+        match wanted {
+            Wanted::Quantile(phi) => {
+                let (value, note) = native.quantile(phi.get(step));
+                if let Some(note) = note {
+                    let message = self.with_name(nan_message(note), name);
+                    self.notes.info(message, call.child_span);
+                }
+                value
+            }
+            Wanted::Fraction(lower, upper) => {
+                let (value, has_nan) = native.fraction(lower.get(step), upper.get(step));
+                if has_nan {
+                    let message = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
+                    let message = self.with_name(message, name);
+                    self.notes.info(message, call.child_span);
+                }
+                value
+            }
+        }
+    }
+
+    /// Names the metric if its name is still there.
+    fn with_name(&self, message: &str, name: &str) -> String {
+        if self.delayed_names {
+            format!("{message} for metric name {}", quoted(name))
+        } else {
+            message.to_owned()
+        }
+    }
+
+    /// Finds the rows that are parts of the same histogram.
+    fn histogram_rows(&self, call: &HistogramCall, frame: &Frame<'_>) -> Vec<Rows> {
         let mut ordinals = Ordinals::default();
-        let mut histograms: Vec<Classic> = Vec::new();
+        let mut histograms: Vec<Rows> = Vec::new();
         let mut key = Vec::new();
         for i in 0..frame.len() {
             let labels = frame.labels(i);
-            if !frame.histograms(i).is_empty() {
-                let what = match call.wanted {
-                    HistogramWanted::Quantile { .. } => "histogram_quantile()",
-                    HistogramWanted::Fraction { .. } => "histogram_fraction()",
-                };
-                return Err(QueryError::native_histogram(what));
-            }
-            let Some(bound) = parse_bound(labels.value(BOUND)) else {
+            let is_native = !frame.histograms(i).is_empty();
+            let bound = parse_bound(labels.value(BOUND));
+            if bound.is_none() && frame.values(i).iter().any(|&v| !is_absent(v)) {
                 self.note_bad_bound(call, frame, i);
+            }
+            if bound.is_none() && !is_native {
                 continue;
-            };
+            }
             key.clear();
             for (name, value) in labels.iter().filter(|(name, _)| *name != BOUND) {
                 push_text(&mut key, name);
@@ -109,30 +162,27 @@ impl<'q> Exec<'q> {
             }
             let (number, new) = ordinals.of(&key);
             if new {
-                histograms.push(Classic {
-                    buckets: Vec::new(),
-                });
+                histograms.push(Rows::default());
             }
-            histograms[number].buckets.push((bound, i));
+            let histogram = &mut histograms[number];
+            histogram.buckets.extend(bound.map(|bound| (bound, i)));
+            if is_native {
+                histogram.native.get_or_insert(i);
+            }
         }
         for histogram in &mut histograms {
             histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        Ok(histograms)
+        histograms
     }
 
     fn note_bad_bound(&self, call: &HistogramCall, frame: &Frame<'_>, i: usize) {
         let labels = frame.labels(i);
-        let mut message = format!(
+        let message = format!(
             "bucket label \"{BOUND}\" is missing or has a malformed value of {}",
             quoted(labels.value(BOUND))
         );
-        if self.delayed_names {
-            message.push_str(&format!(
-                " for metric name {}",
-                quoted(labels.metric_name())
-            ));
-        }
+        let message = self.with_name(&message, labels.metric_name());
         self.notes.warn(message, call.child_span);
     }
 
@@ -148,12 +198,22 @@ impl<'q> Exec<'q> {
 }
 
 /// The buckets that have a count at `step`.
-fn gather(histogram: &Classic, frame: &Frame<'_>, step: usize, buckets: &mut Vec<Bucket>) {
+fn gather(histogram: &Rows, frame: &Frame<'_>, step: usize, buckets: &mut Vec<Bucket>) {
     buckets.clear();
     for &(upper, row) in &histogram.buckets {
         let count = frame.values(row)[step];
         if !is_absent(count) {
             buckets.push(Bucket { upper, count });
+        }
+    }
+}
+
+/// Text of what NaN observations did to a quantile.
+fn nan_message(note: NanNote) -> &'static str {
+    match note {
+        NanNote::Result => "input to histogram_quantile has NaN observations, result is NaN",
+        NanNote::Skewed => {
+            "input to histogram_quantile has NaN observations, result is skewed higher"
         }
     }
 }

@@ -3,6 +3,7 @@
 use ferula_diag::Span;
 
 use super::binary::{Kind, incompatible};
+use super::native;
 use super::scalar::{truth, with_arithmetic, with_comparison};
 use super::{ABSENT, Column, Exec, Row, is_absent};
 use crate::error::QueryError;
@@ -67,13 +68,13 @@ impl Prepared {
     }
 
     /// Changes a row.
-    pub(super) fn apply(&self, exec: &Exec<'_>, row: &mut Row) -> Result<(), QueryError> {
+    pub(super) fn apply(&self, exec: &Exec<'_>, row: &mut Row) {
         match self {
             Self::Negate => {
-                if !row.histograms.is_empty() {
-                    return Err(QueryError::native_histogram("the negative"));
-                }
                 each(row, |_, v| present(-v));
+                for (_, h) in &mut row.histograms {
+                    *h = native::negative(h);
+                }
             }
             Self::Math(function) => floats_only(row, |_, v| present(function(v))),
             Self::Clamp { lo, hi } => floats_only(row, |step, v| {
@@ -94,10 +95,9 @@ impl Prepared {
                 }
             }
             Self::DropName => {}
-            Self::HistogramStat(stat) => histogram_stat(*stat, row)?,
-            Self::Operator(operator) => operator.apply(exec, row)?,
+            Self::HistogramStat(stat) => histogram_stat(*stat, row),
+            Self::Operator(operator) => operator.apply(exec, row),
         }
-        Ok(())
     }
 }
 
@@ -122,40 +122,42 @@ fn floats_only(row: &mut Row, f: impl Fn(usize, f64) -> f64) {
     each(row, f);
 }
 
-fn histogram_stat(stat: HistogramStat, row: &mut Row) -> Result<(), QueryError> {
+fn histogram_stat(stat: HistogramStat, row: &mut Row) {
     row.values.fill(ABSENT);
     for (step, h) in row.histograms.drain(..) {
-        row.values[step as usize] = match stat {
-            HistogramStat::Count => h.count(),
-            HistogramStat::Sum => h.sum,
-            HistogramStat::Avg => h.sum / h.count(),
-            HistogramStat::Stddev | HistogramStat::Stdvar => {
-                return Err(QueryError::native_histogram("the variance"));
-            }
-        };
+        row.values[step as usize] = native::stat(stat, &h);
     }
-    Ok(())
 }
 
 impl ScalarOperator {
-    fn apply(&self, exec: &Exec<'_>, row: &mut Row) -> Result<(), QueryError> {
-        if !row.histograms.is_empty() {
-            let (left, right) = self.order(Kind::Histogram, Kind::Float);
-            incompatible(exec, self.op, left, right, self.span)?;
-            row.histograms.clear();
-        }
+    fn apply(&self, exec: &Exec<'_>, row: &mut Row) {
+        self.apply_to_histograms(exec, row);
         let scalar = |step| self.scalar.get(step);
         let op = self.op;
         if self.scalar_left {
             with_arithmetic!(op, f => each(row, |step, v| f(scalar(step), v)), else
                 with_comparison!(op, f => self.compare(row, |step, v| f(scalar(step), v)), else
-                    self.trim(exec, row)?));
+                    self.trim_floats(exec, row)));
         } else {
             with_arithmetic!(op, f => each(row, |step, v| f(v, scalar(step))), else
                 with_comparison!(op, f => self.compare(row, |step, v| f(v, scalar(step))), else
-                    self.trim(exec, row)?));
+                    self.trim_floats(exec, row)));
         }
-        Ok(())
+    }
+
+    fn apply_to_histograms(&self, exec: &Exec<'_>, row: &mut Row) {
+        row.histograms.retain_mut(|(step, h)| {
+            let scalar = self.scalar.get(*step as usize);
+            match native::with_number(self.op, h, scalar, self.scalar_left) {
+                Some(result) => *h = result,
+                None => {
+                    let (left, right) = self.order(Kind::Histogram, Kind::Float);
+                    incompatible(exec, self.op, left, right, self.span);
+                    return false;
+                }
+            }
+            true
+        });
     }
 
     /// Filters, or turns values into truth values.
@@ -169,12 +171,11 @@ impl ScalarOperator {
     }
 
     /// Floats cannot be trimmed.
-    fn trim(&self, exec: &Exec<'_>, row: &mut Row) -> Result<(), QueryError> {
-        if !row.is_empty() {
-            incompatible(exec, self.op, Kind::Float, Kind::Float, self.span)?;
+    fn trim_floats(&self, exec: &Exec<'_>, row: &mut Row) {
+        if row.values.iter().any(|&v| !is_absent(v)) {
+            incompatible(exec, self.op, Kind::Float, Kind::Float, self.span);
         }
         row.values.fill(ABSENT);
-        Ok(())
     }
 
     fn order<T>(&self, element: T, scalar: T) -> (T, T) {

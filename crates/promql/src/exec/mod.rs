@@ -18,6 +18,8 @@ mod grouping;
 mod histogram;
 mod map;
 mod matching;
+mod native;
+mod native_range;
 mod range_call;
 mod rank;
 mod relabel;

@@ -6,6 +6,8 @@ use ferula_model::text::quote::quoted;
 use ferula_model::{Labels, Timestamp};
 use ferula_storage::{Columns, HistogramPoint};
 
+use super::native::Purpose;
+use super::native_range::{self, Floats, Notes};
 use super::row::without_metadata;
 use super::{ABSENT, Column, Exec, Meta, Row, Sink, is_absent};
 use crate::budget::histogram_weight;
@@ -33,15 +35,6 @@ impl Distinct {
         }
         Ok(())
     }
-}
-
-/// What went by in a series that the user should hear of.
-#[derive(Default)]
-struct Notes {
-    /// Windows with floats and histograms had no result.
-    mixed: bool,
-    /// Histograms beside floats were left out.
-    ignored: bool,
 }
 
 impl<'q> Exec<'q> {
@@ -125,11 +118,7 @@ impl<'q> Exec<'q> {
 
     fn note_series(&self, call: &RangeCall, meta: Meta<'_>, row: &Row, notes: &Notes) {
         let span = call.matrix.note_span();
-        let name = if meta.drop_name && !self.delayed_names {
-            ""
-        } else {
-            meta.labels.metric_name()
-        };
+        let name = meta.shown_name(self);
         if notes.mixed {
             let message = format!(
                 "encountered a mix of histograms and floats for metric name {}",
@@ -142,6 +131,19 @@ impl<'q> Exec<'q> {
                 format!("ignored histograms in a range containing both floats and histograms for metric name {}", quoted(name)),
                 span,
             );
+        }
+        self.note_merged(notes.added, Purpose::Addition, span);
+        self.note_merged(notes.subtracted, Purpose::Subtraction, span);
+        self.note_merged(notes.aggregated, Purpose::Aggregation, span);
+        if notes.mixed_buckets {
+            self.note_mixed_buckets(name, span);
+        }
+        for (noted, kind) in [(notes.no_counter, "counter"), (notes.no_gauge, "gauge")] {
+            if noted {
+                let name = quoted(name);
+                let message = format!("this native histogram metric is not a {kind}: {name}");
+                self.notes.warn(message, span);
+            }
         }
         let counter = matches!(call.name, "rate" | "increase");
         let looks_like_counter = ["_total", "_sum", "_count", "_bucket"]
@@ -173,7 +175,7 @@ fn compact(row: &Row, grid: Grid, columns: &mut Columns) {
         .histograms
         .extend(row.histograms.iter().map(|(step, h)| HistogramPoint {
             timestamp: grid.at(*step as usize),
-            histogram: h.clone(),
+            histogram: native_range::without_hint(h),
         }));
 }
 
@@ -227,8 +229,12 @@ impl Work<'_> {
             if !window.is_empty() {
                 let weights = window.iter().map(|p| histogram_weight(&p.histogram));
                 self.looked_at += weights.sum::<u64>();
-                let floats = &columns.timestamps[self.spans.get(step)];
-                self.with_histograms(step, floats, window, row, notes)?;
+                let floats = self.spans.get(step);
+                let floats = Floats {
+                    timestamps: &columns.timestamps[floats.clone()],
+                    values: &columns.values[floats],
+                };
+                self.with_histograms(step, floats, window, row, notes);
             }
         }
         Ok(())
@@ -322,12 +328,12 @@ impl Work<'_> {
     fn with_histograms(
         &self,
         step: usize,
-        floats: &[Timestamp],
+        samples: Floats<'_>,
         histograms: &[HistogramPoint],
         row: &mut Row,
         notes: &mut Notes,
-    ) -> Result<(), QueryError> {
-        let unsupported = || QueryError::native_histogram(&format!("{}()", self.call.name));
+    ) {
+        let floats = samples.timestamps;
         let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
         let value = &mut row.values[step];
         match self.call.func {
@@ -354,11 +360,15 @@ impl Work<'_> {
                     .map_or(last.timestamp, |&t| t.max(last.timestamp));
                 *value = seconds(t);
             }
-            RangeFunc::Sum | RangeFunc::Avg if floats.is_empty() => return Err(unsupported()),
-            RangeFunc::Extrapolated(_) if floats.is_empty() => {
-                if histograms.len() > 1 {
-                    return Err(unsupported());
-                }
+            RangeFunc::Sum | RangeFunc::Avg if floats.is_empty() => {
+                let mean = self.call.func == RangeFunc::Avg;
+                let result = native_range::fold(histograms, mean, notes);
+                row.histograms.extend(result.map(|h| (step as u32, h)));
+            }
+            RangeFunc::Extrapolated(kind) if floats.is_empty() => {
+                let windows = (self.windows.edges(step), self.windows.width_ms);
+                let result = native_range::extrapolate(kind, histograms, windows, notes);
+                row.histograms.extend(result.map(|h| (step as u32, h)));
             }
             RangeFunc::Sum | RangeFunc::Avg | RangeFunc::Extrapolated(_) => {
                 *value = ABSENT;
@@ -366,33 +376,26 @@ impl Work<'_> {
             }
             RangeFunc::Irate | RangeFunc::Idelta => {
                 // The newest two samples, whatever their kind.
-                let newer = floats
-                    .iter()
-                    .rev()
-                    .take_while(|&&t| t > last.timestamp)
-                    .count();
-                match newer {
-                    0 if histograms.len() > 1
-                        && floats
-                            .last()
-                            .is_none_or(|&t| histograms[histograms.len() - 2].timestamp >= t) =>
-                    {
-                        return Err(unsupported());
+                let is_newer = |t: &&Timestamp| **t > last.timestamp;
+                let newer = floats.iter().rev().take_while(is_newer).count();
+                let before = histograms.len().checked_sub(2).map(|i| &histograms[i]);
+                match (newer, before) {
+                    (2.., _) => {}
+                    (0, Some(before)) if floats.last().is_none_or(|&t| before.timestamp >= t) => {
+                        *value = ABSENT;
+                        let per_second = self.call.func == RangeFunc::Irate;
+                        let result = native_range::between(per_second, before, last, notes);
+                        row.histograms.extend(result.map(|h| (step as u32, h)));
                     }
-                    0 if floats.is_empty() => {}
-                    0 | 1 => {
+                    _ if floats.is_empty() => {}
+                    _ => {
                         *value = ABSENT;
                         notes.mixed = true;
                     }
-                    _ => {}
                 }
             }
-            RangeFunc::Changes | RangeFunc::Resets => {
-                if floats.len() + histograms.len() > 1 {
-                    return Err(unsupported());
-                }
-                *value = 0.0;
-            }
+            RangeFunc::Changes => *value = native_range::changes(samples, histograms),
+            RangeFunc::Resets => *value = native_range::resets(samples, histograms),
             RangeFunc::Min
             | RangeFunc::Max
             | RangeFunc::Stddev
@@ -405,6 +408,5 @@ impl Work<'_> {
             | RangeFunc::PredictLinear
             | RangeFunc::Smooth => notes.ignored |= !floats.is_empty(),
         }
-        Ok(())
     }
 }

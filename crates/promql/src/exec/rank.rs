@@ -9,6 +9,7 @@ use super::sort::nan_last;
 use super::{ABSENT, Column, Exec, Frame, is_absent};
 use crate::error::QueryError;
 use crate::functions::sum::quantile;
+use crate::histogram::FloatHistogram;
 use crate::plan::{Aggregate, Grid, Param};
 use crate::syntax::ast::AggregateOp;
 use ferula_model::text::number::Form;
@@ -37,7 +38,7 @@ impl<'q> Exec<'q> {
             self.stream(&aggregate.child, grid, &mut |meta, row| {
                 match aggregate.op {
                     AggregateOp::Limitk | AggregateOp::LimitRatio => {}
-                    _ => self.without_histograms(aggregate, row)?,
+                    _ => self.without_histograms(aggregate, row),
                 }
                 sink(meta, row)
             })
@@ -216,7 +217,6 @@ impl<'q> Exec<'q> {
         let mut counts: Vec<f64> = Vec::new();
         let mut room = self.budget.charge(0)?;
         self.stream(&aggregate.child, grid, &mut |meta, row| {
-            self.without_histograms(aggregate, row)?;
             let mut group_of: std::collections::HashMap<u64, usize> = Default::default();
             let mut last = None;
             for (step, &v) in row.values.iter().enumerate() {
@@ -240,6 +240,19 @@ impl<'q> Exec<'q> {
                     counts.resize(groups.len() * grid.count, ABSENT);
                 }
                 let count = &mut counts[group * grid.count + step];
+                *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+            }
+            for (step, h) in &row.histograms {
+                let text = FloatHistogram::from(&**h).to_string();
+                let group = groups.of(Meta {
+                    labels: &meta.labels.with(label, &text),
+                    drop_name: meta.drop_name,
+                });
+                if counts.len() < groups.len() * grid.count {
+                    room.set((groups.len() * grid.count) as u64)?;
+                    counts.resize(groups.len() * grid.count, ABSENT);
+                }
+                let count = &mut counts[group * grid.count + *step as usize];
                 *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
             }
             Ok(())

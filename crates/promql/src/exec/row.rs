@@ -79,6 +79,15 @@ impl<'a> Meta<'a> {
         }
     }
 
+    /// The metric's name in messages: empty once it is dropped for good.
+    pub(crate) fn shown_name(self, exec: &super::Exec<'_>) -> &'a str {
+        if self.drop_name && !exec.delayed_names {
+            ""
+        } else {
+            self.labels.metric_name()
+        }
+    }
+
     /// The same with the name dropped as well if `drop`.
     pub(crate) fn dropping(self, drop: bool) -> Self {
         Self {

@@ -20,7 +20,8 @@ pub(crate) enum Extrapolated {
 }
 
 impl Extrapolated {
-    fn is_counter(self) -> bool {
+    /// Whether falling values are resets.
+    pub(crate) fn is_counter(self) -> bool {
         self != Self::Delta
     }
 }
@@ -74,16 +75,18 @@ fn find_resets(values: &[f64], resets: &mut Vec<usize>) {
 }
 
 /// A window and the samples in it.
-struct Window {
-    edges: (Timestamp, Timestamp),
-    samples: (Timestamp, Timestamp),
-    count: usize,
+pub(crate) struct Window {
+    /// The first is outside, the second inside.
+    pub(crate) edges: (Timestamp, Timestamp),
+    /// The times of the first and the last sample.
+    pub(crate) samples: (Timestamp, Timestamp),
+    pub(crate) count: usize,
 }
 
 impl Window {
     /// By how much the change between the samples falls short of that between the edges.
     /// `counter` is a counter's first value and its change: it was never below zero.
-    fn factor(&self, counter: Option<(f64, f64)>) -> f64 {
+    pub(crate) fn factor(&self, counter: Option<(f64, f64)>) -> f64 {
         let seconds = |from: Timestamp, to: Timestamp| to.saturating_sub(from) as f64 / 1000.0;
         let span = seconds(self.samples.0, self.samples.1);
         let mean_distance = span / (self.count - 1) as f64;

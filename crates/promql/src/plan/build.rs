@@ -194,9 +194,6 @@ impl Builder<'_> {
             let rhs = self.node(&operation.rhs, cx)?;
             let rhs_is_scalar = rhs.is_scalar();
             let scalars = lhs_is_scalar && rhs_is_scalar;
-            if operation.op.is_trim() && !(lhs_is_scalar || rhs_is_scalar) {
-                return Err(QueryError::native_histogram("trimming"));
-            }
             if scalars && (operation.op.is_trim() || operation.op.is_set()) {
                 return Err(QueryError::execution(format!(
                     "operator {:?} not allowed for Scalar operations",
