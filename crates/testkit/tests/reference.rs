@@ -1,7 +1,7 @@
 //! Runs the reference's own scripts, where they are at hand.
 //!
 //! They are looked for in `../shared/promqltest` beside the repository, or where the variable
-//! `FERULA_PROMQLTEST` says. What it names must pass; what is about native histograms or
+//! `FERULA_PROMQLTEST` says. Those in [`WHOLE`] must pass; of the others, what is about native histograms or
 //! newer syntax than Prometheus 3.5 is counted. `FERULA_PROMQLTEST_LIST=histograms` names every eval
 //! of that script that does not pass.
 #![allow(clippy::disallowed_methods, clippy::print_stdout)] // reads files, prints counts
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use ferula_testkit::{Failure, Report, ScriptOptions, run_script};
 
 /// These pass whole.
-const WHOLE: [&str; 10] = [
+const WHOLE: [&str; 14] = [
     "duration_expression",
     "literals",
     "selectors",
@@ -22,10 +22,11 @@ const WHOLE: [&str; 10] = [
     "operators",
     "aggregators",
     "functions",
+    "histograms",
+    "native_histograms",
+    "limit",
+    "type_and_unit",
 ];
-
-/// Of these, everything passes that is in Prometheus 3.5.
-const OLDER_SYNTAX: [&str; 2] = ["histograms", "native_histograms"];
 
 fn scripts() -> Option<PathBuf> {
     let folder = match std::env::var_os("FERULA_PROMQLTEST") {
@@ -70,8 +71,6 @@ fn reference_scripts() {
         }
         if WHOLE.contains(&name.as_str()) {
             wrong.extend(report.failure_lines(|_| true));
-        } else if OLDER_SYNTAX.contains(&name.as_str()) {
-            wrong.extend(report.failure_lines(|f| !f.newer_syntax));
         }
     }
     assert!(

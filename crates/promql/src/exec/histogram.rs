@@ -1,6 +1,7 @@
 //! `histogram_quantile` and `histogram_fraction` over classic buckets and native histograms.
 
-use ferula_model::Histogram;
+use std::sync::Arc;
+
 use ferula_model::text::number::Form;
 use ferula_model::text::quote::quoted;
 
@@ -11,15 +12,41 @@ use crate::annotations::Repair;
 use crate::error::QueryError;
 use crate::functions::histogram_classic::{Bucket, Raised, fraction, parse_bound, quantile};
 use crate::histogram::{FloatHistogram, NanNote};
-use crate::plan::{Grid, HistogramCall, HistogramWanted};
+use crate::plan::{Grid, HistogramCall, HistogramWanted, Node};
 
 /// The label with a bucket's upper bound.
 const BOUND: &str = "le";
 
 /// What is wanted, for all steps.
 enum Wanted {
-    Quantile(Column),
+    Quantile(Arc<Column>),
     Fraction(Column, Column),
+}
+
+/// A series that each histogram yields.
+struct Output {
+    wanted: Wanted,
+    /// A label that says which quantile it is: its name and its value, and the steps' quantile.
+    label: Option<(String, String, f64)>,
+}
+
+impl Output {
+    fn plain(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            label: None,
+        }
+    }
+
+    /// Whether the series has a value at `step`: a quantile that changes is several series.
+    fn is_at(&self, step: usize) -> bool {
+        match (&self.wanted, &self.label) {
+            (Wanted::Quantile(phi), Some((_, _, value))) => {
+                phi.get(step).to_bits() == value.to_bits()
+            }
+            _ => true,
+        }
+    }
 }
 
 /// One histogram, in rows of the frame. At a step it should be classic or native, not both.
@@ -31,6 +58,12 @@ struct Rows {
     native: Option<usize>,
 }
 
+/// A histogram at one step.
+enum Input<'b> {
+    Classic(&'b mut Vec<Bucket>),
+    Native(FloatHistogram),
+}
+
 impl<'q> Exec<'q> {
     /// A quantile or a fraction of each histogram.
     pub(super) fn histogram(
@@ -38,78 +71,127 @@ impl<'q> Exec<'q> {
         call: &HistogramCall,
         grid: Grid,
     ) -> Result<Frame<'q>, QueryError> {
-        let wanted = match &call.wanted {
-            HistogramWanted::Quantile { phi, span } => {
-                let phi = self.scalar(phi, grid)?;
-                for &phi in phi.distinct() {
-                    super::aggregate::note_quantile(self, phi, *span);
-                }
-                Wanted::Quantile(phi)
-            }
-            HistogramWanted::Fraction { lower, upper } => {
-                Wanted::Fraction(self.scalar(lower, grid)?, self.scalar(upper, grid)?)
-            }
-        };
+        let outputs = self.outputs(&call.wanted, grid)?;
+        let _room = self
+            .budget
+            .charge((outputs.len() as u64).saturating_mul(grid.count as u64))?;
         let frame = self.frame(&call.child, grid)?;
         let mut out = Frame::new(self.budget, grid.count)?;
-        let mut row = Row::default();
+        let mut rows = vec![Row::default(); outputs.len()];
         let mut buckets = Vec::new();
         for histogram in self.histogram_rows(call, &frame) {
             self.check()?;
-            row.reset(grid.count);
-            for step in 0..grid.count {
-                gather(&histogram, &frame, step, &mut buckets);
-                let native = histogram.native.and_then(|i| frame.histogram(i, step));
-                if let Some(native) = native {
-                    let labels = frame.labels(histogram.native.unwrap_or_default());
-                    if buckets.is_empty() {
-                        row.values[step] =
-                            self.of_native(&wanted, native, step, labels.metric_name(), call);
-                    } else {
-                        let mix = "vector contains a mix of classic and native histograms";
-                        let message = self.with_name(mix, labels.metric_name());
-                        self.notes.warn(message, call.child_span);
-                    }
-                    continue;
-                }
-                if buckets.is_empty() {
-                    continue;
-                }
-                row.values[step] = match &wanted {
-                    Wanted::Quantile(phi) => {
-                        let (value, raised) = quantile(phi.get(step), &mut buckets);
-                        if let Some(raised) = raised {
-                            self.note_raised(raised, call, grid.at(step));
-                        }
-                        value
-                    }
-                    Wanted::Fraction(lower, upper) => {
-                        fraction(lower.get(step), upper.get(step), &mut buckets)
-                    }
-                };
-            }
             let any = histogram.buckets.first().map(|&(_, row)| row);
             let Some(any) = any.or(histogram.native) else {
                 continue;
             };
+            rows.iter_mut().for_each(|row| row.reset(grid.count));
+            for step in 0..grid.count {
+                gather(&histogram, &frame, step, &mut buckets);
+                let native = histogram.native.and_then(|i| frame.histogram(i, step));
+                let mut input = match native {
+                    Some(_) if !buckets.is_empty() => {
+                        let mix = "vector contains a mix of classic and native histograms";
+                        let message = self.with_name(mix, frame.labels(any).metric_name());
+                        self.notes.warn(message, call.child_span);
+                        continue;
+                    }
+                    Some(native) => Input::Native(FloatHistogram::from(&**native)),
+                    None if buckets.is_empty() => continue,
+                    None => Input::Classic(&mut buckets),
+                };
+                let name = frame.labels(any).metric_name();
+                for (output, row) in outputs.iter().zip(&mut rows) {
+                    if output.is_at(step) {
+                        row.values[step] = match &mut input {
+                            Input::Native(h) => self.of_native(&output.wanted, h, step, name, call),
+                            Input::Classic(buckets) => {
+                                self.of_classic(&output.wanted, buckets, (step, grid), call)
+                            }
+                        };
+                    }
+                }
+            }
             let meta = frame.meta(any).dropping(true);
             let key = meta.resolve(self.delayed_names);
             let labels = key.labels.filter(|name| name != BOUND);
-            out.push(Key { labels, ..key }, &row)?;
+            for (output, row) in outputs.iter().zip(&rows) {
+                let labels = match &output.label {
+                    Some((name, value, _)) => labels.with(name, value),
+                    None => labels.clone(),
+                };
+                out.push(Key { labels, ..key }, row)?;
+            }
         }
         out.merge_same_labels()
+    }
+
+    /// Evaluates what is wanted, and warns of quantiles that are none.
+    fn outputs(&self, wanted: &HistogramWanted, grid: Grid) -> Result<Vec<Output>, QueryError> {
+        let quantile = |phi: &Node, span| {
+            let phi = self.scalar(phi, grid)?;
+            for &phi in phi.distinct() {
+                super::aggregate::note_quantile(self, phi, span);
+            }
+            Ok::<_, QueryError>(Arc::new(phi))
+        };
+        match wanted {
+            HistogramWanted::Quantile { phi, span } => {
+                Ok(vec![Output::plain(Wanted::Quantile(quantile(phi, *span)?))])
+            }
+            HistogramWanted::Fraction { lower, upper } => Ok(vec![Output::plain(
+                Wanted::Fraction(self.scalar(lower, grid)?, self.scalar(upper, grid)?),
+            )]),
+            HistogramWanted::Quantiles { label, phis } => {
+                let mut outputs = Vec::new();
+                for (phi, span) in phis {
+                    let phi = quantile(phi, *span)?;
+                    let mut values = phi.distinct().to_vec();
+                    values.sort_by(f64::total_cmp);
+                    values.dedup_by_key(|value| value.to_bits());
+                    outputs.extend(values.into_iter().map(|value| Output {
+                        wanted: Wanted::Quantile(Arc::clone(&phi)),
+                        label: Some((
+                            label.clone(),
+                            Form::OpenMetrics.show(value).to_string(),
+                            value,
+                        )),
+                    }));
+                }
+                Ok(outputs)
+            }
+        }
+    }
+
+    /// A quantile or a fraction of a classic histogram, whose buckets are merged and repaired.
+    fn of_classic(
+        &self,
+        wanted: &Wanted,
+        buckets: &mut Vec<Bucket>,
+        (step, grid): (usize, Grid),
+        call: &HistogramCall,
+    ) -> f64 {
+        match wanted {
+            Wanted::Quantile(phi) => {
+                let (value, raised) = quantile(phi.get(step), buckets);
+                if let Some(raised) = raised {
+                    self.note_raised(raised, call, grid.at(step));
+                }
+                value
+            }
+            Wanted::Fraction(lower, upper) => fraction(lower.get(step), upper.get(step), buckets),
+        }
     }
 
     /// A quantile or a fraction of a native histogram.
     fn of_native(
         &self,
         wanted: &Wanted,
-        native: &Histogram,
+        native: &FloatHistogram,
         step: usize,
         name: &str,
         call: &HistogramCall,
     ) -> f64 {
-        let native = FloatHistogram::from(native);
         match wanted {
             Wanted::Quantile(phi) => {
                 let (value, note) = native.quantile(phi.get(step));

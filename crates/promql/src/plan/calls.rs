@@ -113,7 +113,9 @@ impl Builder<'_> {
             }),
             "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => self.sort(call, cx),
             "label_replace" | "label_join" => self.relabel(call, cx),
-            "histogram_quantile" | "histogram_fraction" => self.histogram(call, cx),
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+                self.histogram(call, cx)
+            }
             _ => Err(QueryError::execution(format!(
                 "function {name:?} is not supported yet"
             ))),
@@ -252,6 +254,17 @@ impl Builder<'_> {
             let phi = self.arg(call, 0, cx)?;
             let span = span_of(0);
             (HistogramWanted::Quantile { phi, span }, 1)
+        } else if call.func.name == "histogram_quantiles" {
+            let label = match argument(call, 1)?.unparen() {
+                Expr::String(label) if is_label_name(label) => label.value.clone(),
+                Expr::String(label) => {
+                    return Err(QueryError::execution(format!("invalid label name {label}")));
+                }
+                _ => return Err(QueryError::Internal("a label that is no text".to_owned())),
+            };
+            let phis = (2..call.args.len()).map(|i| Ok((self.arg(call, i, cx)?, span_of(i))));
+            let phis = phis.collect::<Result<_, QueryError>>()?;
+            (HistogramWanted::Quantiles { label, phis }, 0)
         } else {
             let (lower, upper) = (self.arg(call, 0, cx)?, self.arg(call, 1, cx)?);
             (HistogramWanted::Fraction { lower, upper }, 2)

@@ -314,7 +314,7 @@ pub(crate) enum Relabel {
     },
 }
 
-/// `histogram_quantile` or `histogram_fraction`.
+/// `histogram_quantile`, `histogram_quantiles` or `histogram_fraction`.
 #[derive(Debug)]
 pub(crate) struct HistogramCall {
     pub(crate) wanted: HistogramWanted,
@@ -325,8 +325,19 @@ pub(crate) struct HistogramCall {
 /// What is wanted of histograms.
 #[derive(Debug)]
 pub(crate) enum HistogramWanted {
-    Quantile { phi: Node, span: Span },
-    Fraction { lower: Node, upper: Node },
+    Quantile {
+        phi: Node,
+        span: Span,
+    },
+    /// Several, told apart by a label.
+    Quantiles {
+        label: String,
+        phis: Vec<(Node, Span)>,
+    },
+    Fraction {
+        lower: Node,
+        upper: Node,
+    },
 }
 
 impl Node {
