@@ -208,6 +208,8 @@ async fn answers_as_the_reference_does() {
         ),
         ("OPTIONS", "/api/v1/query", 204, ""),
         ("DELETE", "/api/v1/series", 405, "Method Not Allowed"),
+        ("HEAD", "/api/v1/labels", 405, ""),
+        ("GET", "/-/reload", 405, "Only POST or PUT requests allowed"),
         ("GET", "/api/v1/nope", 404, "404 page not found"),
         ("POST", "/-/reload", 403, "Lifecycle API is not enabled."),
         ("GET", "/-/healthy", 200, "Ferula is Healthy."),

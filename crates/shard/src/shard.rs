@@ -355,7 +355,7 @@ fn report(shard: u32, replayed: &Replayed, found: &ReplayedRecords) {
             shard,
             bytes = torn.bytes,
             why = torn.why,
-            "the log's end was torn by a crash and has been put aside; it held no acknowledged sample"
+            "the log's end is not whole and has been put aside as *.torn; a crash leaves only samples there that were never acknowledged"
         );
     }
     for what in &replayed.damage {

@@ -29,12 +29,12 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
 
 /// Whether a lifecycle request may go on; the answer if it may not.
 fn refused(api: &Api, method: &Method) -> Option<Response> {
-    if !api.host.lifecycle_enabled() {
-        return Some((StatusCode::FORBIDDEN, "Lifecycle API is not enabled.\n").into_response());
-    }
     if method != Method::POST && method != Method::PUT {
         let text = "Only POST or PUT requests allowed\n";
         return Some((StatusCode::METHOD_NOT_ALLOWED, text).into_response());
+    }
+    if !api.host.lifecycle_enabled() {
+        return Some((StatusCode::FORBIDDEN, "Lifecycle API is not enabled.\n").into_response());
     }
     None
 }

@@ -91,7 +91,7 @@ pub fn router(api: Arc<Api>) -> Router {
             (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
         })
         .layer(from_fn_with_state(api.http.clone(), stats::layer))
-        .layer(from_fn(cors))
+        .layer(from_fn(api_conventions))
         .with_state(api)
 }
 
@@ -115,16 +115,17 @@ async fn require_readiness(
         .into_response()
 }
 
-/// Lets pages of other origins ask, as the reference does by default.
-async fn cors(request: Request, next: Next) -> Response<Body> {
+/// What holds for every API path: pages of other origins may ask, as the reference lets them by
+/// default, and HEAD is not served.
+async fn api_conventions(request: Request, next: Next) -> Response<Body> {
     if !request.uri().path().starts_with("/api/v1/") {
         return next.run(request).await;
     }
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let preflight = request.method() == Method::OPTIONS;
-    let mut response = match preflight {
-        true => StatusCode::NO_CONTENT.into_response(),
-        false => next.run(request).await,
+    let mut response = match *request.method() {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        Method::HEAD => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        _ => next.run(request).await,
     };
     let headers = response.headers_mut();
     headers.append(header::VARY, HeaderValue::from_static("Origin"));

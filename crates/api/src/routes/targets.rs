@@ -38,8 +38,8 @@ fn targets_of(api: &Api, params: &Params) -> ApiResult {
         let one = |t: &ferula_scrape::DroppedTarget| json!({ "discoveredLabels": map(&t.discovered_labels), "scrapePool": &*t.scrape_pool });
         dropped = targets.map(one).collect();
         let pools = api.scrape.pools();
-        let pools = pools.iter().filter(|p| wanted(&p.scrape_pool));
         let counts: BTreeMap<_, _> = pools
+            .iter()
             .map(|p| (p.scrape_pool.to_string(), p.dropped))
             .collect();
         dropped_counts = json!(counts);
