@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use ferula_testkit::{Failure, Report, ScriptOptions, run_script};
 
 /// These pass whole.
-const WHOLE: [&str; 14] = [
+const WHOLE: [&str; 15] = [
     "duration_expression",
     "literals",
     "selectors",
@@ -26,6 +26,7 @@ const WHOLE: [&str; 14] = [
     "native_histograms",
     "limit",
     "type_and_unit",
+    "fill-modifier",
 ];
 
 fn scripts() -> Option<PathBuf> {

@@ -64,7 +64,9 @@ struct Operation<'a, 'q> {
     right: &'a Frame<'q>,
     /// Whether the right side is the one whose series may share a partner.
     many_right: bool,
-    /// Steps at which both sides have something: only there anything is checked.
+    groups: MatchGroups,
+    /// Steps at which both sides have something, or either if the other is filled: only there
+    /// anything is checked.
     busy: Vec<bool>,
 }
 
@@ -73,17 +75,26 @@ impl<'q> Exec<'q> {
     pub(super) fn vector_operation(
         &self,
         link: &Link,
-        left: Frame<'q>,
-        right: Frame<'q>,
+        mut left: Frame<'q>,
+        mut right: Frame<'q>,
     ) -> Result<Frame<'q>, QueryError> {
         let Some(matching) = &link.matching else {
             return Err(QueryError::Internal("vectors without matching".to_owned()));
         };
+        let busy = busy_steps(matching, &left, &right);
+        if !busy.contains(&true) {
+            return Frame::new(self.budget, left.steps());
+        }
+        let mut groups = MatchGroups::new(matching, &left, &right);
+        if matching.fills() {
+            self.fill_missing(matching, &mut left, &mut right, &mut groups)?;
+        }
         let operation = Operation {
             exec: self,
             link,
             matching,
-            busy: busy_steps(&left, &right),
+            groups,
+            busy,
             left: &left,
             right: &right,
             many_right: matching.card == Cardinality::OneToMany,
@@ -92,7 +103,7 @@ impl<'q> Exec<'q> {
     }
 }
 
-fn busy_steps(left: &Frame<'_>, right: &Frame<'_>) -> Vec<bool> {
+fn busy_steps(matching: &Matching, left: &Frame<'_>, right: &Frame<'_>) -> Vec<bool> {
     let present = |frame: &Frame<'_>| {
         let mut present = vec![false; frame.steps()];
         for i in 0..frame.len() {
@@ -101,20 +112,21 @@ fn busy_steps(left: &Frame<'_>, right: &Frame<'_>) -> Vec<bool> {
         present
     };
     let right = present(right);
-    let mut both = present(left);
-    for (both, right) in both.iter_mut().zip(right) {
-        *both &= right;
+    let mut busy = present(left);
+    for (busy, right) in busy.iter_mut().zip(right) {
+        *busy = if matching.fills() {
+            *busy || right
+        } else {
+            *busy && right
+        };
     }
-    both
+    busy
 }
 
 impl<'q> Operation<'_, 'q> {
     fn run(&self) -> Result<Frame<'q>, QueryError> {
         let mut out = Frame::new(self.exec.budget, self.left.steps())?;
-        if !self.busy.contains(&true) {
-            return Ok(out);
-        }
-        let groups = MatchGroups::new(self.matching, self.left, self.right);
+        let groups = &self.groups;
         let (many_groups, one_groups) = if self.many_right {
             (&groups.right, &groups.left)
         } else {

@@ -40,7 +40,7 @@ impl MatchGroups {
     }
 }
 
-/// The labels of a match group, for messages.
+/// The labels of the match group of a series with `labels`.
 pub(super) fn group_labels(matching: &Matching, labels: &Labels) -> Labels {
     labels.filter(|name| tells_apart(matching, name))
 }

@@ -12,6 +12,7 @@ mod absent;
 mod aggregate;
 mod binary;
 mod chain;
+mod fill;
 mod finish;
 mod frame;
 mod grouping;

@@ -50,7 +50,7 @@ impl<'q> Exec<'q> {
     }
 
     /// Which groups have a series, step by step.
-    fn present(
+    pub(super) fn present(
         &self,
         frame: &Frame<'_>,
         groups: &[usize],
@@ -68,13 +68,14 @@ impl<'q> Exec<'q> {
     }
 }
 
-struct Present {
+/// Which groups have a series at which step.
+pub(super) struct Present {
     marks: Vec<bool>,
     steps: usize,
 }
 
 impl Present {
-    fn has(&self, group: usize, step: usize) -> bool {
+    pub(super) fn has(&self, group: usize, step: usize) -> bool {
         self.marks[group * self.steps + step]
     }
 }

@@ -200,18 +200,10 @@ impl Builder<'_> {
                     operation.op.as_str()
                 )));
             }
-            let matching = match &operation.matching {
-                Some(m) if m.fill_left.is_some() || m.fill_right.is_some() => {
-                    return Err(QueryError::execution(
-                        "binop fill modifiers are not supported yet",
-                    ));
-                }
-                matching => matching.clone(),
-            };
             links.push(Link {
                 op: operation.op,
                 return_bool: operation.return_bool,
-                matching,
+                matching: operation.matching.clone(),
                 rhs,
                 span: operation.span,
             });
