@@ -11,10 +11,8 @@ mod keys;
 mod load;
 mod render;
 mod types;
-mod units;
 mod yaml;
 
 pub use load::{CONFIG_BYTES_MAX, Loaded, Surroundings, load, load_bytes, load_target_groups};
 pub use render::render;
 pub use types::{Config, FileSdConfig, GlobalConfig, Limits, ScrapeConfig, StaticConfig};
-pub use units::{UnitError, format_duration, format_size, parse_duration, parse_size};

@@ -5,10 +5,9 @@
 use std::fmt::{Display, Write};
 
 use ferula_model::Labels;
-use ferula_model::text::NameScheme;
+use ferula_model::text::{NameScheme, duration, size};
 use ferula_relabel::{Rule, RuleConfig};
 
-use crate::units::{format_duration, format_size};
 use crate::yaml::{Kind, Value};
 use crate::{Config, FileSdConfig, GlobalConfig, Limits, ScrapeConfig, StaticConfig};
 
@@ -22,13 +21,13 @@ pub fn render(config: &Config) -> String {
 }
 
 fn global(out: &mut Writer, global: &GlobalConfig) {
-    out.set("scrape_interval", format_duration(global.scrape_interval));
-    out.set("scrape_timeout", format_duration(global.scrape_timeout));
+    out.set("scrape_interval", duration::format(global.scrape_interval));
+    out.set("scrape_timeout", duration::format(global.scrape_timeout));
     let protocols = global.scrape_protocols.iter().map(|p| p.name());
     out.texts("scrape_protocols", protocols);
     out.set(
         "evaluation_interval",
-        format_duration(global.evaluation_interval),
+        duration::format(global.evaluation_interval),
     );
     labels(out, "external_labels", &global.external_labels);
     limits(out, &global.limits);
@@ -53,8 +52,8 @@ fn job(out: &mut Writer, job: &ScrapeConfig) {
             }
         });
     }
-    out.set("scrape_interval", format_duration(job.scrape_interval));
-    out.set("scrape_timeout", format_duration(job.scrape_timeout));
+    out.set("scrape_interval", duration::format(job.scrape_interval));
+    out.set("scrape_timeout", duration::format(job.scrape_timeout));
     out.texts(
         "scrape_protocols",
         job.scrape_protocols.iter().map(|p| p.name()),
@@ -87,7 +86,10 @@ fn name_scheme(names: NameScheme) -> &'static str {
 
 fn limits(out: &mut Writer, limits: &Limits) {
     if limits.body_size_limit > 0 {
-        out.set("body_size_limit", format_size(limits.body_size_limit));
+        out.set(
+            "body_size_limit",
+            size::shown(limits.body_size_limit).to_string(),
+        );
     }
     for (name, limit) in [
         ("sample_limit", limits.sample_limit),
@@ -132,7 +134,7 @@ fn file_sd(out: &mut Writer, files: &FileSdConfig) {
         "files",
         files.files.iter().map(|path| path.to_string_lossy()),
     );
-    out.set("refresh_interval", format_duration(files.refresh_interval));
+    out.set("refresh_interval", duration::format(files.refresh_interval));
 }
 
 fn static_config(out: &mut Writer, group: &StaticConfig) {

@@ -283,7 +283,7 @@ impl Server {
             .flat_map(|j| &j.static_configs)
             .map(|s| s.targets.len())
             .sum();
-        let interval = ferula_config::format_duration(config.global.scrape_interval);
+        let interval = ferula_model::text::duration::format(config.global.scrape_interval);
         let scraping = match &self.settings.config_file {
             None => format!("1 target (itself), every {interval}"),
             Some(file) => format!(

@@ -4,26 +4,36 @@ use std::time::Duration;
 
 use ferula_diag::Diagnostic;
 use ferula_exposition::{EscapingScheme, ScrapeProtocol};
-use ferula_model::text::NameScheme;
+use ferula_model::text::{NameScheme, duration, size};
 use ferula_model::{LABEL_LEN_MAX, Labels};
 
 use crate::Limits;
-use crate::units::{UnitError, format_duration, parse_duration, parse_size};
 use crate::yaml::{Cx, Fields, NodeId, Read, closest, shown};
 
 pub(super) fn duration(cx: &mut Cx<'_>, id: NodeId) -> Read<Duration> {
-    unit(cx, id, parse_duration)
+    unit(
+        cx,
+        id,
+        duration::parse,
+        "write a duration with its units, such as `15s` or `1m30s`",
+    )
 }
 
 pub(super) fn size(cx: &mut Cx<'_>, id: NodeId) -> Read<u64> {
-    unit(cx, id, parse_size)
+    unit(
+        cx,
+        id,
+        size::parse,
+        "write a size with its unit, such as `10MB`",
+    )
 }
 
 /// A number with a unit; absent is zero.
-fn unit<T: Default>(
+fn unit<T: Default, E: std::fmt::Display>(
     cx: &mut Cx<'_>,
     id: NodeId,
-    parse: fn(&str) -> Result<T, UnitError>,
+    parse: fn(&str) -> Result<T, E>,
+    help: &str,
 ) -> Read<T> {
     if cx.is_null(id) {
         return Some(T::default());
@@ -33,7 +43,12 @@ fn unit<T: Default>(
         Ok(value) => return Some(value),
         Err(error) => error,
     };
-    refuse(cx, id, format!("`{}`: {error}", shown(text)));
+    let found = Diagnostic::error(
+        "E-config-value",
+        cx.first_line(cx.span(id)),
+        error.to_string(),
+    );
+    cx.report(found.help(help));
     None
 }
 
@@ -63,7 +78,7 @@ pub(super) fn scrape_times<'t>(
         && let Some(span) = fields.span(cx, "scrape_timeout")
     {
         let message = "the scrape timeout is longer than the scrape interval";
-        let interval = format_duration(interval);
+        let interval = duration::format(interval);
         let found = Diagnostic::error("E-config-value", span, message);
         cx.report(found.note(format!("the interval is {interval}")));
     }
