@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use ferula_testkit::{Failure, Report, ScriptOptions, run_script};
 
 /// These pass whole.
-const WHOLE: [&str; 15] = [
+const WHOLE: [&str; 16] = [
     "duration_expression",
     "literals",
     "selectors",
@@ -27,6 +27,7 @@ const WHOLE: [&str; 15] = [
     "limit",
     "type_and_unit",
     "fill-modifier",
+    "info",
 ];
 
 fn scripts() -> Option<PathBuf> {

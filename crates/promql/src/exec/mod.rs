@@ -17,6 +17,7 @@ mod finish;
 mod frame;
 mod grouping;
 mod histogram;
+mod info;
 mod map;
 mod matching;
 mod native;
@@ -83,6 +84,7 @@ impl<'q> Exec<'q> {
             Node::Sort { order, span, child } => self.sort(order, *span, child, grid),
             Node::Relabel { relabel, child } => self.relabel(relabel, child, grid),
             Node::Histogram(call) => self.histogram(call, grid),
+            Node::Info(call) => self.info(call, grid),
             Node::Selector(_)
             | Node::SampleTimes(_)
             | Node::RangeCall(_)

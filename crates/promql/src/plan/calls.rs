@@ -116,6 +116,7 @@ impl Builder<'_> {
             "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
                 self.histogram(call, cx)
             }
+            "info" => self.info(call, cx),
             _ => Err(QueryError::execution(format!(
                 "function {name:?} is not supported yet"
             ))),

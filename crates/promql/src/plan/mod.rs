@@ -7,6 +7,7 @@
 mod build;
 mod calls;
 mod grid;
+mod info;
 mod invariant;
 mod matrix;
 
@@ -150,6 +151,8 @@ pub(crate) enum Node {
     Relabel { relabel: Relabel, child: Box<Self> },
     /// Quantile or fraction of histograms.
     Histogram(Box<HistogramCall>),
+    /// Labels of info metrics added.
+    Info(Box<InfoCall>),
     /// A subtree with the same value at every step: evaluated at the first alone.
     Invariant(Box<Self>),
 }
@@ -338,6 +341,21 @@ pub(crate) enum HistogramWanted {
         lower: Node,
         upper: Node,
     },
+}
+
+/// `info`.
+#[derive(Debug)]
+pub(crate) struct InfoCall {
+    /// What gets labels.
+    pub(crate) child: Node,
+    /// The info series.
+    pub(crate) source: Source,
+    /// What info metrics are called; series of such names stay as they are.
+    pub(crate) names: Vec<Matcher>,
+    /// Whether series that no info series is about are left out.
+    pub(crate) required: bool,
+    /// The labels to add; all if there are none.
+    pub(crate) wanted: Vec<String>,
 }
 
 impl Node {
