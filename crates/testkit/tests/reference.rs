@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use ferula_testkit::{Failure, Report, ScriptOptions, run_script};
 
 /// These pass whole.
-const WHOLE: [&str; 16] = [
+const WHOLE: [&str; 17] = [
     "duration_expression",
     "literals",
     "selectors",
@@ -28,6 +28,7 @@ const WHOLE: [&str; 16] = [
     "type_and_unit",
     "fill-modifier",
     "info",
+    "extended_vectors",
 ];
 
 fn scripts() -> Option<PathBuf> {

@@ -69,18 +69,22 @@ impl Exec<'_> {
         let inside = |t: i64| start < t && t <= end;
         let mut series: Vec<MatrixSeries> = Vec::new();
         let mut room = self.budget.charge(0)?;
+        let edges = self.edges(matrix, matrix.windows(grid));
         self.matrix(matrix, &mut |meta, columns| {
             let lo = columns.timestamps.partition_point(|&t| t <= start);
             let hi = columns.timestamps.partition_point(|&t| t <= end);
-            let columns = Columns {
-                timestamps: columns.timestamps[lo..hi].to_vec(),
-                values: columns.values[lo..hi].to_vec(),
-                histograms: columns
-                    .histograms
-                    .iter()
-                    .filter(|point| inside(point.timestamp))
-                    .cloned()
-                    .collect(),
+            let columns = match edges {
+                Some(edges) => edges.first_window(columns)?,
+                None => Columns {
+                    timestamps: columns.timestamps[lo..hi].to_vec(),
+                    values: columns.values[lo..hi].to_vec(),
+                    histograms: columns
+                        .histograms
+                        .iter()
+                        .filter(|point| inside(point.timestamp))
+                        .cloned()
+                        .collect(),
+                },
             };
             self.budget.count(columns.len() as u64);
             room.grow(columns.len() as u64)?;

@@ -12,6 +12,7 @@ mod absent;
 mod aggregate;
 mod binary;
 mod chain;
+mod extended;
 mod fill;
 mod finish;
 mod frame;
@@ -41,6 +42,7 @@ use crate::annotations::Annotations;
 use crate::budget::Budget;
 use crate::error::{QueryError, Stage};
 use crate::plan::{Grid, Node};
+use crate::syntax::ast::Extended;
 
 /// What a series is handed to. It may change the row.
 pub(crate) type Sink<'s> = dyn FnMut(Meta<'_>, &mut Row) -> Result<(), QueryError> + 's;
@@ -64,6 +66,9 @@ impl<'q> Exec<'q> {
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
         match node {
+            Node::Selector(source) if source.extended == Some(Extended::Smoothed) => {
+                self.smoothed_selector(source, grid, sink)
+            }
             Node::Selector(source) => self.selector(source, grid, sink),
             Node::SampleTimes(source) => self.sample_times(source, grid, sink),
             Node::RangeCall(call) => self.range_call(call, grid, sink),

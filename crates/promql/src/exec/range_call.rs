@@ -6,6 +6,7 @@ use ferula_model::text::quote::quoted;
 use ferula_model::{Labels, Timestamp};
 use ferula_storage::{Columns, HistogramPoint};
 
+use super::extended::Edges;
 use super::native::Purpose;
 use super::native_range::{self, Floats, Notes};
 use super::row::without_metadata;
@@ -89,14 +90,32 @@ impl<'q> Exec<'q> {
             seen: (!distinct).then(HashSet::new),
         };
         let mut row = Row::default();
+        let edges = self.edges(&call.matrix, work.windows);
         self.matrix(&call.matrix, &mut |meta, columns| {
             let mut notes = Notes::default();
             row.reset(grid.count);
-            work.series(columns, &mut row, &mut notes)?;
+            match edges {
+                Some(edges) => {
+                    work.looked_at = edges.series(call.func, columns, &mut row, &mut notes);
+                }
+                None => work.series(columns, &mut row, &mut notes)?,
+            }
             self.budget.count(work.looked_at);
             self.note_series(call, meta, &row, &notes);
             distinct.check(meta.labels, &row)?;
             sink(meta.dropping(drops), &mut row)
+        })
+    }
+
+    /// How the windows of `anchored` and `smoothed` range vectors are seen.
+    pub(super) fn edges(&self, matrix: &Matrix, windows: Windows) -> Option<Edges> {
+        let Samples::Stored(source) = &matrix.samples else {
+            return None;
+        };
+        Some(Edges {
+            extended: source.extended?,
+            windows,
+            lookback_ms: self.data[source.selection].lookback_ms,
         })
     }
 

@@ -39,7 +39,6 @@ pub(crate) fn build(
     let resolved = syntax::resolve(expr, start, end, step)
         .map_err(|error| QueryError::Parse(error.to_string()))?;
     let expr = &*resolved;
-    refuse_extended(expr)?;
     let grid = Grid::range(start, end, step);
     let mut builder = Builder {
         settings: &settings,
@@ -63,26 +62,6 @@ pub(crate) fn build(
         selections: builder.selections,
         grid,
     })
-}
-
-/// Refuses `anchored` and `smoothed`, which the engine does not evaluate.
-fn refuse_extended(expr: &Expr) -> Result<(), QueryError> {
-    let mut first = None;
-    expr.visit(&mut |expr| {
-        let selector = match expr {
-            Expr::Selector(selector) => selector,
-            Expr::Range(range) => &range.selector,
-            _ => return,
-        };
-        first = first.or(selector.extended);
-    });
-    match first {
-        None => Ok(()),
-        Some(extended) => Err(QueryError::execution(format!(
-            "{} modifier is not supported yet",
-            extended.as_str()
-        ))),
-    }
 }
 
 /// Where in the tree a node is planned.

@@ -12,7 +12,7 @@ use super::{
 use crate::error::QueryError;
 use crate::functions::rate::Extrapolated;
 use crate::functions::{math, time};
-use crate::syntax::ast::{Call, Expr, StringLiteral};
+use crate::syntax::ast::{Call, Expr, Extended, StringLiteral};
 
 /// Milliseconds as seconds, for times the query itself states.
 fn seconds(ms: i64) -> f64 {
@@ -66,6 +66,7 @@ impl Builder<'_> {
     /// Plans a function call.
     pub(super) fn call(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
         let name = call.func.name;
+        check_extended(call)?;
         let cx = &Context {
             enclosing: Enclosing::call(name),
             ..*cx
@@ -276,6 +277,31 @@ impl Builder<'_> {
             child_span: span_of(vector),
         })))
     }
+}
+
+/// Refuses `anchored` and `smoothed` range vectors in functions they have no meaning for.
+fn check_extended(call: &Call) -> Result<(), QueryError> {
+    let name = call.func.name;
+    for arg in &call.args {
+        let Expr::Range(range) = arg.unparen() else {
+            continue;
+        };
+        let allowed: &[&str] = match range.selector.extended {
+            None => continue,
+            Some(Extended::Anchored) => &["changes", "delta", "increase", "rate", "resets"],
+            Some(Extended::Smoothed) => &["delta", "increase", "rate"],
+        };
+        if let Some(extended) = range.selector.extended
+            && !allowed.contains(&name)
+        {
+            return Err(QueryError::execution(format!(
+                "{} modifier can only be used with: {} - not with {name}",
+                extended.as_str(),
+                allowed.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a text can be a label's name: it is not empty, and it is UTF-8.

@@ -5,7 +5,7 @@ use ferula_model::Timestamp;
 use super::build::{Builder, Context};
 use super::{Grid, Matrix, Samples, Selection, Source};
 use crate::error::QueryError;
-use crate::syntax::ast::{At, Expr, Modifiers, RangeSelector, Selector, Subquery};
+use crate::syntax::ast::{At, Expr, Extended, Modifiers, RangeSelector, Selector, Subquery};
 
 /// How many selections a new one is compared with, so that planning stays linear.
 const SHARED_MAX: usize = 256;
@@ -78,10 +78,22 @@ impl Builder<'_> {
             selection: 0,
             at,
             offset_ms,
+            extended: selector.extended,
+            span: selector.span,
         };
+        let lookback_ms = self.settings.lookback_ms;
+        // An instant selector's window is the lookback already.
+        let before_ms = match selector.extended {
+            Some(_) if range_ms > 0 => width_ms.saturating_add(lookback_ms),
+            _ => width_ms,
+        };
+        let mut range = source.refs(cx.grid).reach(before_ms);
+        if selector.extended == Some(Extended::Smoothed) {
+            range.end = range.end.saturating_add(lookback_ms);
+        }
         let selection = Selection {
             matchers: selector.matchers.clone(),
-            range: source.refs(cx.grid).reach(width_ms),
+            range,
             hints: cx.enclosing.hints(cx.grid.step, range_ms),
         };
         let known = self.selections.iter().take(SHARED_MAX);

@@ -23,7 +23,7 @@ use crate::functions::math::Math;
 use crate::functions::rate::Extrapolated;
 use crate::functions::time::Calendar;
 use crate::select::{Refs, Windows};
-use crate::syntax::ast::{AggregateOp, BinaryOp, Matching};
+use crate::syntax::ast::{AggregateOp, BinaryOp, Extended, Matching};
 
 /// A query, ready to run.
 #[derive(Debug)]
@@ -52,6 +52,10 @@ pub(crate) struct Source {
     /// The time of `@`.
     pub(crate) at: Option<Timestamp>,
     pub(crate) offset_ms: i64,
+    /// How it looks beyond its windows.
+    pub(crate) extended: Option<Extended>,
+    /// The selector.
+    pub(crate) span: Span,
 }
 
 impl Source {
