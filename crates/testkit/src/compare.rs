@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use ferula_model::{Labels, Timestamp, Value};
-use ferula_promql::{MatrixSeries, QueryError, QueryResult, QueryValue};
-use ferula_storage::Columns;
+use ferula_model::{Labels, Timestamp};
 
+use crate::evaluator::{Answer, AnswerValue, Seen};
 use crate::histograms_agree;
 use crate::notation::{Item, SeriesLine};
 use crate::script::{Eval, EvalAt, Expected, Match, Notes};
 use crate::store::floats_agree;
 
-type Outcome = Result<QueryResult, QueryError>;
+type Outcome = Result<Answer, String>;
+
+/// A series of a matrix.
+type Run = (Labels, BTreeMap<Timestamp, Seen>);
 
 /// Compares what a query yields with what is expected.
 pub(crate) fn compare(eval: &Eval, outcome: &Outcome) -> Result<(), String> {
@@ -27,7 +29,7 @@ pub(crate) fn compare(eval: &Eval, outcome: &Outcome) -> Result<(), String> {
     match eval.at {
         EvalAt::Instant(_) => compare_instant(expected, &result.value),
         EvalAt::Range { start, step_ms, .. } => {
-            let QueryValue::Matrix(series) = &result.value else {
+            let AnswerValue::Matrix(series) = &result.value else {
                 return Err("a range query must yield a matrix".to_owned());
             };
             compare_matrix(expected, series, start, step_ms)
@@ -38,31 +40,30 @@ pub(crate) fn compare(eval: &Eval, outcome: &Outcome) -> Result<(), String> {
 /// Compares one step of a range query's result with what is expected of an instant query.
 pub(crate) fn compare_at(
     expected: &Expected,
-    result: &QueryResult,
+    result: &Answer,
     time: Timestamp,
 ) -> Result<(), String> {
-    let QueryValue::Matrix(series) = &result.value else {
+    let AnswerValue::Matrix(series) = &result.value else {
         return Err("a range query must yield a matrix".to_owned());
     };
-    let vector: Vec<(Labels, Value)> = series
+    let vector: Vec<(Labels, Seen)> = series
         .iter()
-        .filter_map(|s| Some((s.labels.clone(), points(&s.columns).remove(&time)?)))
+        .filter_map(|(labels, points)| Some((labels.clone(), points.get(&time)?.clone())))
         .collect();
     match expected.scalar {
         Some(scalar) => match vector.as_slice() {
-            [(_, Value::Float(v))] if floats_agree(scalar, *v) => Ok(()),
+            [(_, Seen::Float(v))] if floats_agree(scalar, *v) => Ok(()),
             other => Err(format!("expected {scalar}, got {other:?}")),
         },
         None => compare_vector(expected, &vector),
     }
 }
 
-fn compare_error(error: &QueryError, fail: &Match) -> Result<(), String> {
-    let text = error.to_string();
+fn compare_error(text: &str, fail: &Match) -> Result<(), String> {
     let message = text
         .split_once("parse error: ")
-        .map_or(text.as_str(), |(_, message)| message);
-    if fail.matches(&text) || fail.matches(message) {
+        .map_or(text, |(_, message)| message);
+    if fail.matches(text) || fail.matches(message) {
         return Ok(());
     }
     Err(format!("fails with {text:?}, not as expected: {fail:?}"))
@@ -92,34 +93,30 @@ fn compare_notes(level: &str, expected: &Notes, got: &[String]) -> Result<(), St
     }
 }
 
-fn compare_instant(expected: &Expected, value: &QueryValue) -> Result<(), String> {
+fn compare_instant(expected: &Expected, value: &AnswerValue) -> Result<(), String> {
     match value {
-        QueryValue::Scalar { value, .. } => match expected.scalar {
+        AnswerValue::Scalar(value) => match expected.scalar {
             Some(scalar) if floats_agree(scalar, *value) => Ok(()),
             other => Err(format!("expected {other:?}, got scalar {value}")),
         },
-        QueryValue::String { value, .. } => match &expected.string {
+        AnswerValue::String(value) => match &expected.string {
             Some(string) if string == value => Ok(()),
             other => Err(format!("expected {other:?}, got string {value:?}")),
         },
-        QueryValue::Vector(samples) => {
+        AnswerValue::Vector(samples) => {
             if expected.scalar.is_some() || expected.string.is_some() {
                 return Err(format!("expected no vector, got {samples:?}"));
             }
-            let vector: Vec<(Labels, Value)> = samples
-                .iter()
-                .map(|s| (s.labels.clone(), s.value.clone()))
-                .collect();
-            compare_vector(expected, &vector)
+            compare_vector(expected, samples)
         }
-        QueryValue::Matrix(series) => match expected.range_vector {
+        AnswerValue::Matrix(series) => match expected.range_vector {
             Some((start, _, step_ms)) => compare_matrix(expected, series, start, step_ms),
             None => Err("got a range vector".to_owned()),
         },
     }
 }
 
-fn compare_vector(expected: &Expected, got: &[(Labels, Value)]) -> Result<(), String> {
+fn compare_vector(expected: &Expected, got: &[(Labels, Seen)]) -> Result<(), String> {
     let mut missing: BTreeMap<&Labels, &SeriesLine> = BTreeMap::new();
     for (at, line) in expected.series.iter().enumerate() {
         missing.insert(&line.labels, line);
@@ -151,11 +148,11 @@ fn compare_vector(expected: &Expected, got: &[(Labels, Value)]) -> Result<(), St
 
 fn compare_matrix(
     expected: &Expected,
-    got: &[MatrixSeries],
+    got: &[Run],
     start: Timestamp,
     step_ms: i64,
 ) -> Result<(), String> {
-    if !got.is_sorted_by(|a, b| a.labels < b.labels) {
+    if !got.is_sorted_by(|a, b| a.0 < b.0) {
         return Err("the matrix is not sorted by labels, each once".to_owned());
     }
     let mut missing: BTreeMap<&Labels, &SeriesLine> = expected
@@ -163,9 +160,8 @@ fn compare_matrix(
         .iter()
         .map(|line| (&line.labels, line))
         .collect();
-    for series in got {
-        let labels = &series.labels;
-        let mut points = points(&series.columns);
+    for (labels, points) in got {
+        let mut points = points.clone();
         let Some(line) = missing.remove(labels) else {
             return Err(format!("unexpected {labels}"));
         };
@@ -197,27 +193,18 @@ fn compare_matrix(
     }
 }
 
-fn points(columns: &Columns) -> BTreeMap<Timestamp, Value> {
-    let floats = columns.timestamps.iter().zip(&columns.values);
-    let histograms = columns.histograms.iter();
-    floats
-        .map(|(&t, &v)| (t, Value::Float(v)))
-        .chain(histograms.map(|p| (p.timestamp, Value::Histogram(p.histogram.clone()))))
-        .collect()
-}
-
-fn agrees(expected: &Item, got: &Value) -> bool {
+fn agrees(expected: &Item, got: &Seen) -> bool {
     match (expected, got) {
-        (Item::Float(a), Value::Float(b)) => floats_agree(*a, *b),
-        (Item::Histogram(a, hint), Value::Histogram(b)) => histograms_agree(a, *hint, b),
+        (Item::Float(a), Seen::Float(b)) => floats_agree(*a, *b),
+        (Item::Histogram(a, hint), Seen::Histogram(b)) => histograms_agree(a, *hint, b),
         _ => false,
     }
 }
 
-fn show(value: &Value) -> String {
+fn show(value: &Seen) -> String {
     match value {
-        Value::Float(v) => v.to_string(),
-        Value::Histogram(h) => format!("{h:?}"),
+        Seen::Float(v) => v.to_string(),
+        Seen::Histogram(h) => format!("{h:?}"),
     }
 }
 

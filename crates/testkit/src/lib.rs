@@ -2,7 +2,8 @@
 //!
 //! Knows two languages: the series notation (`metric{a="b"} 0+1x10 _ stale`) and the scripts
 //! built on it (`load`, `eval`, `expect`). Never part of a shipped program. Start with
-//! [`run_script`]; [`MemStore`] is the naive store the scripts load into.
+//! [`run_script`]; [`MemStore`] is the naive store the scripts load into, [`Evaluator`] what may
+//! stand in the engine's place.
 
 mod cursor;
 mod duration;
@@ -16,13 +17,15 @@ mod store;
 pub mod fuzz;
 
 mod compare;
+mod evaluator;
 mod pin;
 mod runner;
 mod script;
 
 pub use duration::parse_duration;
+pub use evaluator::{Answer, AnswerValue, Evaluator, ScriptOptions, ScriptQuery, Seen};
 pub use histogram::{compact_buckets, histograms_agree};
 pub use notation::{Item, NotationError, SeriesLine, parse_labels, parse_series};
-pub use runner::{Failure, Report, ScriptOptions, run_script};
+pub use runner::{Failure, Report, run_script, run_script_on};
 pub use script::ScriptError;
 pub use store::MemStore;

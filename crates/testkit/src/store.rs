@@ -89,15 +89,6 @@ impl MemStore {
             .collect()
     }
 
-    /// Whether a series has a histogram among its samples.
-    pub fn has_histograms(&self, labels: &Labels) -> bool {
-        self.series.get(labels).is_some_and(|samples| {
-            samples
-                .values()
-                .any(|kept| matches!(kept, Kept::Histogram(_)))
-        })
-    }
-
     fn samples(&mut self, labels: &Labels) -> &mut BTreeMap<Timestamp, Kept> {
         Arc::make_mut(self.series.entry(labels.clone()).or_default())
     }

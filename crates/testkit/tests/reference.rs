@@ -1,14 +1,13 @@
 //! Runs the reference's own scripts, where they are at hand.
 //!
 //! They are looked for in `../shared/promqltest` beside the repository, or where the variable
-//! `FERULA_PROMQLTEST` says. Those in [`WHOLE`] must pass; of the others, what is about native histograms or
-//! newer syntax than Prometheus 3.5 is counted. `FERULA_PROMQLTEST_LIST=histograms` names every eval
+//! `FERULA_PROMQLTEST` says. Those in [`WHOLE`] must pass. `FERULA_PROMQLTEST_LIST=histograms` names every eval
 //! of that script that does not pass.
 #![allow(clippy::disallowed_methods, clippy::print_stdout)] // reads files, prints counts
 
 use std::path::PathBuf;
 
-use ferula_testkit::{Failure, Report, ScriptOptions, run_script};
+use ferula_testkit::{Report, ScriptOptions, run_script};
 
 /// These pass whole.
 const WHOLE: [&str; 17] = [
@@ -39,10 +38,6 @@ fn scripts() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-fn is_excused(failure: &Failure) -> bool {
-    failure.native_histograms || failure.newer_syntax
-}
-
 #[test]
 fn reference_scripts() {
     let Some(folder) = scripts() else {
@@ -59,8 +54,8 @@ fn reference_scripts() {
     files.sort();
     let mut wrong = Vec::new();
     println!(
-        "{:24} {:>6} {:>7} {:>8} {:>7}",
-        "script", "evals", "passed", "excused", "failed"
+        "{:24} {:>6} {:>7} {:>7}",
+        "script", "evals", "passed", "failed"
     );
     for file in files {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
@@ -68,12 +63,10 @@ fn reference_scripts() {
         let report = run_script(&name, &text, ScriptOptions::reference()).unwrap();
         print_counts(&report);
         if std::env::var_os("FERULA_PROMQLTEST_LIST").is_some_and(|list| list == name.as_str()) {
-            report
-                .failure_lines(|_| true)
-                .for_each(|line| println!("{line}"));
+            report.failure_lines().for_each(|line| println!("{line}"));
         }
         if WHOLE.contains(&name.as_str()) {
-            wrong.extend(report.failure_lines(|_| true));
+            wrong.extend(report.failure_lines());
         }
     }
     assert!(
@@ -85,10 +78,9 @@ fn reference_scripts() {
 }
 
 fn print_counts(report: &Report) {
-    let excused = report.failures.iter().filter(|f| is_excused(f)).count();
-    let failed = report.failures.len() - excused;
+    let failed = report.failures.len();
     println!(
-        "{:24} {:>6} {:>7} {:>8} {:>7}",
-        report.script, report.evals, report.passed, excused, failed
+        "{:24} {:>6} {:>7} {:>7}",
+        report.script, report.evals, report.passed, failed
     );
 }
