@@ -16,6 +16,8 @@ mod store;
 
 pub mod fuzz;
 
+pub mod random;
+
 mod compare;
 mod evaluator;
 mod pin;
