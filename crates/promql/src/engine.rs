@@ -1,5 +1,6 @@
 //! Runs queries: waits for a turn, selects series, hands the computing to a thread of its own.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,7 +14,8 @@ use tokio::sync::Semaphore;
 use crate::annotations::Annotations;
 use crate::budget::{Budget, CancelToken};
 use crate::error::{QueryError, Stage};
-use crate::exec::{Exec, Loaded, finish};
+use crate::exec::{Exec, Loaded, Trace, finish};
+use crate::explain::{Explanation, explain, plan_text};
 use crate::plan::{self, Plan, Settings};
 use crate::result::{QueryResult, QueryStats, QueryValue};
 use crate::syntax::ast::{Expr, ValueType};
@@ -69,6 +71,8 @@ pub struct QueryParams {
     pub lookback: Option<Duration>,
     /// Less time than the engine allows.
     pub timeout: Option<Duration>,
+    /// Measures each node of the plan, and tells.
+    pub explain: bool,
     /// Stops the query. Dropping the query's future stops it, too.
     pub cancel: CancelToken,
 }
@@ -226,6 +230,10 @@ impl Engine {
             text: Arc::clone(&query.text),
             is_range: matches!(times, Times::Range { .. }),
             delayed_names: self.options.delayed_name_removal,
+            explain: prepared.unoptimised.map(|plan| Explain {
+                clock: Arc::clone(&self.clock),
+                plan,
+            }),
         };
         let eval_begun = self.clock.monotonic();
         let _turn = prepared.turn;
@@ -267,6 +275,8 @@ impl Engine {
             subquery_step_ms: millis(self.options.subquery_step),
         };
         let plan = make_plan(&query.expr, times, settings)?;
+        let unoptimised = params.explain.then(|| plan_text(&plan));
+        let plan = plan::optimise(plan);
         let mut selecting = Vec::with_capacity(plan.selections.len());
         for selection in &plan.selections {
             selecting.push(select.select(SelectRequest {
@@ -282,22 +292,19 @@ impl Engine {
             .await?;
         let mut warnings = Vec::new();
         let mut loaded = Vec::with_capacity(selected.len());
-        for (selection, answer) in plan.selections.iter().zip(selected) {
+        for answer in selected {
             for warning in answer.warnings {
                 if !warnings.contains(&warning) {
                     warnings.push(warning);
                 }
             }
-            loaded.push(Loaded::new(
-                answer.series,
-                selection.range,
-                settings.lookback_ms,
-            ));
+            loaded.push(Loaded::new(answer.series, settings.lookback_ms));
         }
         Ok(Prepared {
             turn,
             turn_at,
             plan,
+            unoptimised,
             loaded,
             warnings,
         })
@@ -309,6 +316,8 @@ struct Prepared<'e> {
     turn: tokio::sync::SemaphorePermit<'e>,
     turn_at: Duration,
     plan: Plan,
+    /// The plan before it was optimised, if that is wanted.
+    unoptimised: Option<String>,
     loaded: Vec<Loaded>,
     warnings: Vec<String>,
 }
@@ -321,24 +330,48 @@ struct Job {
     text: Arc<str>,
     is_range: bool,
     delayed_names: bool,
+    /// What an explanation needs, if one is wanted.
+    explain: Option<Explain>,
+}
+
+/// What an explanation needs.
+struct Explain {
+    clock: Arc<dyn Clock>,
+    /// The plan before it was optimised.
+    plan: String,
 }
 
 impl Job {
     fn evaluate(self) -> Result<QueryResult, QueryError> {
         let notes = Annotations::default();
-        let exec = Exec {
+        let mut exec = Exec {
+            plan: &self.plan,
             data: &self.loaded,
             budget: &self.budget,
             notes: &notes,
             delayed_names: self.delayed_names,
+            trace: self
+                .explain
+                .as_ref()
+                .map(|asked| Trace::new(Arc::clone(&asked.clock), self.plan.nodes)),
+            shared: self.plan.shared.iter().map(|_| OnceCell::new()).collect(),
         };
         let value = if self.plan.grid.count == 0 {
             QueryValue::Matrix(Vec::new())
         } else {
             finish(&exec, &self.plan, self.is_range)?
         };
+        let measured = exec.trace.take().map(Trace::finish);
+        let explanation = measured
+            .zip(self.explain)
+            .map(|(measured, asked)| Explanation {
+                plan: asked.plan,
+                ran: explain(&self.plan, &measured),
+            });
+        drop(exec);
         let (warnings, infos) = notes.render(&self.text);
         Ok(QueryResult {
+            explanation,
             value,
             warnings,
             infos,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use ferula_model::{Labels, Timestamp, Value};
 use ferula_storage::Columns;
 
+use crate::explain::Explanation;
+
 /// A query's answer.
 #[derive(Clone, Debug)]
 pub struct QueryResult {
@@ -16,6 +18,8 @@ pub struct QueryResult {
     pub infos: Vec<String>,
     /// What it took.
     pub stats: QueryStats,
+    /// How it was run, if that was wanted.
+    pub explanation: Option<Explanation>,
 }
 
 /// The value of a query.

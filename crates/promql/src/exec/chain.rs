@@ -4,12 +4,12 @@ use super::map::{Prepared, ScalarOperator};
 use super::row::Meta;
 use super::{Column, Exec, Frame, Row, Sink};
 use crate::error::QueryError;
-use crate::plan::{Chain, Grid, Node, Samples};
+use crate::plan::{Chain, Grid, Node, NodeId, Op, Samples};
 
 /// Series on their way: where they come from, and what is still to be done to each.
 pub(super) struct Lazy<'n, 'q> {
     leaf: Leaf<'n, 'q>,
-    maps: Vec<Prepared>,
+    maps: Vec<(NodeId, Prepared)>,
 }
 
 enum Leaf<'n, 'q> {
@@ -26,14 +26,14 @@ enum Left<'n, 'q> {
 impl<'q> Exec<'q> {
     /// Prepares a vector without computing it where it can wait.
     pub(super) fn lazy<'n>(&self, node: &'n Node, grid: Grid) -> Result<Lazy<'n, 'q>, QueryError> {
-        match node {
-            Node::Map { map, child } => {
+        match &node.op {
+            Op::Map { map, child, .. } => {
                 let mut lazy = self.lazy(child, grid)?;
-                lazy.maps.push(self.prepare(map, grid)?);
+                lazy.maps.push((node.id, self.prepare(map, grid)?));
                 Ok(lazy)
             }
-            Node::Chain(chain) => self.lazy_chain(chain, grid),
-            node => Ok(Lazy {
+            Op::Chain(chain) => self.lazy_chain(chain, grid),
+            _ => Ok(Lazy {
                 leaf: Leaf::Node(node),
                 maps: Vec::new(),
             }),
@@ -48,13 +48,14 @@ impl<'q> Exec<'q> {
         };
         for link in &chain.links {
             let operator = |scalar, scalar_left| {
-                Prepared::Operator(ScalarOperator {
+                let operator = ScalarOperator {
                     op: link.op,
                     return_bool: link.return_bool,
                     scalar,
                     scalar_left,
                     span: link.span,
-                })
+                };
+                (link.id, Prepared::Operator(operator))
             };
             let rhs_is_scalar = link.rhs.is_scalar();
             left = match left {
@@ -80,6 +81,7 @@ impl<'q> Exec<'q> {
                     } else {
                         self.vector_operation(link, lhs, rhs)?
                     };
+                    self.measure_frame(link.id, &frame);
                     Left::Vector(Lazy {
                         leaf: Leaf::Frame(frame),
                         maps: Vec::new(),
@@ -95,19 +97,23 @@ impl<'q> Exec<'q> {
 
     /// Whether two of the node's series may have the same labels but for their names.
     fn may_collide(&self, node: &Node) -> bool {
-        match node {
-            Node::Selector(source) | Node::SampleTimes(source) => {
+        match &node.op {
+            Op::Selector(source) | Op::SampleTimes(source) => {
                 !self.data[source.selection].same_name
             }
-            Node::RangeCall(call) => {
+            Op::RangeCall(call) => {
                 call.func.keeps_name()
                     && match &call.matrix.samples {
                         Samples::Stored(source) => !self.data[source.selection].same_name,
                         Samples::Subquery { .. } => true,
                     }
             }
-            Node::Invariant(child) => self.may_collide(child),
-            Node::VectorOf(_) => false,
+            Op::Invariant(child) => self.may_collide(child),
+            Op::Shared(slot) => match self.plan.shared.get(*slot) {
+                Some(shared) => self.may_collide(&shared.node),
+                None => true,
+            },
+            Op::VectorOf(_) => false,
             _ => true,
         }
     }
@@ -121,7 +127,7 @@ impl<'q> Lazy<'_, 'q> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        if let Some(dropping) = self.maps.iter().position(Prepared::drops_name)
+        if let Some(dropping) = self.maps.iter().position(|(_, map)| map.drops_name())
             && !exec.delayed_names
             && self.leaf_may_collide(exec)
         {
@@ -146,10 +152,13 @@ impl<'q> Lazy<'_, 'q> {
     }
 
     fn pass(&self, exec: &Exec<'q>, grid: Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
-        let drops = self.maps.iter().any(Prepared::drops_name);
+        let drops = self.maps.iter().any(|(_, map)| map.drops_name());
         let mut changed = |meta: Meta<'_>, row: &mut Row| {
-            for map in &self.maps {
+            for (id, map) in &self.maps {
                 map.apply(exec, row);
+                if let Some(trace) = &exec.trace {
+                    trace.handed_on(*id, row);
+                }
             }
             sink(meta.dropping(drops), row)
         };

@@ -16,7 +16,7 @@ use crate::budget::histogram_weight;
 use crate::error::QueryError;
 use crate::functions::rate::Extrapolated;
 use crate::histogram::{FloatHistogram, Incompatible, Sign};
-use crate::plan::{Grid, RangeFunc, Source};
+use crate::plan::{Grid, NodeId, RangeFunc, Source};
 use crate::select::{Windows, drop_stale};
 use crate::syntax::ast::Extended;
 
@@ -375,7 +375,7 @@ impl Exec<'_> {
     /// neighbours, else the last one.
     pub(super) fn smoothed_selector(
         &self,
-        source: &Source,
+        (id, source): (NodeId, &Source),
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
@@ -383,7 +383,7 @@ impl Exec<'_> {
         let refs = source.refs(grid);
         let lookback_ms = self.data[source.selection].lookback_ms;
         let mut row = Row::default();
-        self.decode_each(source.selection, |series, columns| {
+        self.decode_each((id, source), |series, columns| {
             drop_stale(columns);
             row.reset(grid.count);
             let mut notes = Notes::default();

@@ -5,7 +5,7 @@ use ferula_storage::{Columns, HistogramPoint};
 
 use super::{Exec, Frame, is_absent};
 use crate::error::QueryError;
-use crate::plan::{Grid, Matrix, Node, Plan};
+use crate::plan::{Grid, Matrix, Node, Op, Plan};
 use crate::result::{MatrixSeries, QueryValue, VectorSample};
 
 /// Evaluates a plan. A range query always yields a matrix.
@@ -15,15 +15,15 @@ pub(crate) fn finish(
     is_range: bool,
 ) -> Result<QueryValue, QueryError> {
     let grid = plan.grid;
-    match &plan.root {
-        Node::Text(text) => Ok(QueryValue::String {
+    match &plan.root.op {
+        Op::Text(text) => Ok(QueryValue::String {
             timestamp: grid.start,
             value: text.clone(),
         }),
-        Node::Matrix(matrix) => exec.top_matrix(matrix, grid),
-        root if root.is_scalar() => exec.top_scalar(root, grid, is_range),
-        root => {
-            let mut frame = exec.frame(root, grid)?;
+        Op::Matrix(matrix) => exec.top_matrix(matrix, grid),
+        _ if plan.root.is_scalar() => exec.top_scalar(&plan.root, grid, is_range),
+        _ => {
+            let mut frame = exec.frame(&plan.root, grid)?;
             if exec.delayed_names {
                 frame.drop_marked_names();
                 frame = frame.merge_same_labels()?;

@@ -71,7 +71,7 @@ impl<'q> Exec<'q> {
         let refs = call.source.refs(grid);
         let lookback_ms = self.data[call.source.selection].lookback_ms;
         let mut row = Row::default();
-        self.decode_each(call.source.selection, |series, columns| {
+        self.decode_each((call.source_id, &call.source), |series, columns| {
             if !known.may_be_about(&series.labels) {
                 return Ok(());
             }

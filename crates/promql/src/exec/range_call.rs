@@ -45,8 +45,28 @@ impl<'q> Exec<'q> {
         matrix: &Matrix,
         each: &mut dyn FnMut(Meta<'_>, &Columns) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
+        let Some(trace) = &self.trace else {
+            return self.run_matrix(matrix, each);
+        };
+        let caller = trace.switch(Some(matrix.id));
+        let result = self.run_matrix(matrix, &mut |meta, columns| {
+            trace.handed_on_samples(matrix.id, columns.len() as u64);
+            trace.switch(caller);
+            let result = each(meta, columns);
+            trace.switch(Some(matrix.id));
+            result
+        });
+        trace.switch(caller);
+        result
+    }
+
+    fn run_matrix(
+        &self,
+        matrix: &Matrix,
+        each: &mut dyn FnMut(Meta<'_>, &Columns) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
         match &matrix.samples {
-            Samples::Stored(source) => self.decode_each(source.selection, |series, columns| {
+            Samples::Stored(source) => self.decode_each((matrix.id, source), |series, columns| {
                 drop_stale(columns);
                 each(Meta::named(&series.labels), columns)
             }),

@@ -3,7 +3,7 @@
 use super::{Exec, is_absent};
 use crate::error::QueryError;
 use crate::functions::math;
-use crate::plan::{Chain, Grid, Node};
+use crate::plan::{Chain, Grid, Node, Op};
 use crate::syntax::ast::BinaryOp;
 
 /// A scalar at every step.
@@ -148,23 +148,23 @@ pub(super) fn combine(op: BinaryOp, a: Column, b: &Column) -> Result<Column, Que
 impl Exec<'_> {
     /// Evaluates a scalar at all steps.
     pub(crate) fn scalar(&self, node: &Node, grid: Grid) -> Result<Column, QueryError> {
-        match node {
-            Node::Number(v) => Ok(Column::Same(*v)),
-            Node::Time => {
+        match &node.op {
+            Op::Number(v) => Ok(Column::Same(*v)),
+            Op::Time => {
                 let seconds = |i| grid.at(i) as f64 / 1000.0;
                 self.steps(grid, |values| {
                     values.extend((0..grid.count).map(seconds));
                     Ok(())
                 })
             }
-            Node::ScalarNegate(child) => Ok(self.scalar(child, grid)?.map(|v| -v)),
-            Node::ScalarExtreme { larger, args } => {
+            Op::ScalarNegate(child) => Ok(self.scalar(child, grid)?.map(|v| -v)),
+            Op::ScalarExtreme { larger, args } => {
                 let (a, b) = (self.scalar(&args[0], grid)?, self.scalar(&args[1], grid)?);
                 Ok(a.zip(&b, if *larger { math::max } else { math::min }))
             }
-            Node::ScalarOf(child) => self.scalar_of(child, grid),
-            Node::Chain(chain) => self.scalar_chain(chain, grid),
-            Node::Invariant(child) => {
+            Op::ScalarOf(child) => self.scalar_of(child, grid),
+            Op::Chain(chain) => self.scalar_chain(chain, grid),
+            Op::Invariant(child) => {
                 let first = self.scalar(child, grid.first_step())?;
                 Ok(Column::Same(if grid.count == 0 {
                     f64::NAN

@@ -1,21 +1,18 @@
 //! Series from the store.
 
-use ferula_model::Range;
 use ferula_storage::{Columns, SelectedSeries};
 
 use super::row::is_metadata;
 use super::{Exec, Meta, Row, Sink};
 use crate::budget::{Charge, histogram_weight};
 use crate::error::QueryError;
-use crate::plan::{Grid, Source};
+use crate::plan::{Grid, NodeId, Source};
 use crate::select::{latest, latest_timestamps};
 
 /// The series of a selection.
 pub(crate) struct Loaded {
     /// Sorted by labels.
     pub(crate) series: Vec<SelectedSeries>,
-    /// Which of their samples are needed.
-    pub(crate) range: Range,
     /// How old a sample an instant selector may see.
     pub(crate) lookback_ms: i64,
     /// Whether all series have the same name (type, unit), so that dropping it leaves their
@@ -24,7 +21,7 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    pub(crate) fn new(series: Vec<SelectedSeries>, range: Range, lookback_ms: i64) -> Self {
+    pub(crate) fn new(series: Vec<SelectedSeries>, lookback_ms: i64) -> Self {
         let metadata = |s: &'_ SelectedSeries| -> Vec<(String, String)> {
             s.labels
                 .iter()
@@ -41,7 +38,6 @@ impl Loaded {
         });
         Self {
             series,
-            range,
             lookback_ms,
             same_name,
         }
@@ -49,25 +45,29 @@ impl Loaded {
 }
 
 impl<'q> Exec<'q> {
-    /// Decodes the series of a selection one by one into the same columns.
+    /// Decodes the series of a source one by one into the same columns.
     pub(crate) fn decode_each(
         &self,
-        selection: usize,
+        (id, source): (NodeId, &Source),
         mut each: impl FnMut(&SelectedSeries, &mut Columns) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let loaded = &self.data[selection];
+        let loaded = &self.data[source.selection];
         let mut columns = Columns::default();
         let mut room: Charge<'_> = self.budget.charge(0)?;
         for series in &loaded.series {
             self.check()?;
             columns.clear();
-            series.source.decode(loaded.range, &mut columns)?;
+            series.source.decode(source.range, &mut columns)?;
             let histograms: u64 = columns
                 .histograms
                 .iter()
                 .map(|point| histogram_weight(&point.histogram))
                 .sum();
-            room.set(columns.values.len() as u64 + histograms)?;
+            let samples = columns.values.len() as u64 + histograms;
+            room.set(samples)?;
+            if let Some(trace) = &self.trace {
+                trace.read(id, samples);
+            }
             each(series, &mut columns)?;
         }
         Ok(())
@@ -76,7 +76,7 @@ impl<'q> Exec<'q> {
     /// An instant selector.
     pub(super) fn selector(
         &self,
-        source: &Source,
+        (id, source): (NodeId, &Source),
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
@@ -84,7 +84,7 @@ impl<'q> Exec<'q> {
         let refs = source.refs(grid);
         let lookback_ms = self.data[source.selection].lookback_ms;
         let mut row = Row::default();
-        self.decode_each(source.selection, |series, columns| {
+        self.decode_each((id, source), |series, columns| {
             latest(columns, refs, lookback_ms, &mut row);
             self.budget.count(grid.count as u64);
             sink(Meta::named(&series.labels), &mut row)
@@ -94,7 +94,7 @@ impl<'q> Exec<'q> {
     /// The timestamps of what an instant selector sees.
     pub(super) fn sample_times(
         &self,
-        source: &Source,
+        (id, source): (NodeId, &Source),
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
@@ -102,7 +102,7 @@ impl<'q> Exec<'q> {
         let refs = source.refs(grid);
         let loaded = &self.data[source.selection];
         let mut row = Row::default();
-        self.decode_each(source.selection, |series, columns| {
+        self.decode_each((id, source), |series, columns| {
             latest_timestamps(columns, refs, loaded.lookback_ms, &mut row);
             self.budget.count(grid.count as u64);
             sink(Meta::named(&series.labels), &mut row)

@@ -5,7 +5,9 @@ use ferula_storage::Hints;
 
 use super::calls::is_label_name;
 use super::invariant::is_worth_marking;
-use super::{Aggregate, Chain, Grid, Grouping, Link, Map, Node, Param, Plan, Selection};
+use super::{
+    Aggregate, Chain, Grid, Grouping, Link, Map, Node, NodeId, Op, Param, Plan, Selection,
+};
 use crate::error::QueryError;
 use crate::syntax;
 use crate::syntax::ast::{self, AggregateOp, BinaryOp, Expr, ValueType};
@@ -54,13 +56,15 @@ pub(crate) fn build(
         enclosing: Enclosing::NONE,
     };
     let root = match expr.value_type() {
-        ValueType::Matrix => Node::Matrix(builder.matrix(expr, &cx)?),
+        ValueType::Matrix => Op::Matrix(builder.matrix(expr, &cx)?).into(),
         _ => builder.node(expr, &cx)?,
     };
     Ok(Plan {
         root,
         selections: builder.selections,
+        shared: Vec::new(),
         grid,
+        nodes: 0,
     })
 }
 
@@ -121,19 +125,19 @@ impl Builder<'_> {
             grid: cx.grid.first_step(),
             ..*cx
         };
-        Ok(Node::Invariant(Box::new(self.varying(expr, &once)?)))
+        Ok(Op::Invariant(Box::new(self.varying(expr, &once)?)).into())
     }
 
     fn varying(&mut self, expr: &Expr, cx: &Context<'_>) -> Result<Node, QueryError> {
         match expr.unparen() {
-            Expr::Number(number) => Ok(Node::Number(number.value)),
-            Expr::String(text) => Ok(Node::Text(text.value.clone())),
+            Expr::Number(number) => Ok(Op::Number(number.value).into()),
+            Expr::String(text) => Ok(Op::Text(text.value.clone()).into()),
             Expr::Paren(paren) => self.varying(&paren.inner, cx),
             Expr::Unary(unary) => self.unary(unary, cx),
             Expr::Binary(binary) => self.chain(binary, cx),
             Expr::Call(call) => self.call(call, cx),
             Expr::Aggregate(aggregate) => self.aggregate(aggregate, cx),
-            Expr::Selector(selector) => Ok(Node::Selector(self.instant_source(selector, cx))),
+            Expr::Selector(selector) => Ok(Op::Selector(self.instant_source(selector, cx)).into()),
             Expr::Range(_) | Expr::Subquery(_) => Err(QueryError::Internal(
                 "a range vector where none can be".to_owned(),
             )),
@@ -145,14 +149,16 @@ impl Builder<'_> {
         if !unary.negative {
             return Ok(child);
         }
-        Ok(match child {
-            Node::Number(value) => Node::Number(-value),
-            child if child.is_scalar() => Node::ScalarNegate(Box::new(child)),
-            child => Node::Map {
+        let op = match child.op {
+            Op::Number(value) => Op::Number(-value),
+            _ if child.is_scalar() => Op::ScalarNegate(Box::new(child)),
+            _ => Op::Map {
+                name: "-",
                 map: Box::new(Map::Negate),
                 child: Box::new(child),
             },
-        })
+        };
+        Ok(op.into())
     }
 
     /// Operators that lean to the left become one node, however many they are.
@@ -180,6 +186,7 @@ impl Builder<'_> {
                 )));
             }
             links.push(Link {
+                id: NodeId::default(),
                 op: operation.op,
                 return_bool: operation.return_bool,
                 matching: operation.matching.clone(),
@@ -188,7 +195,7 @@ impl Builder<'_> {
             });
             lhs_is_scalar = scalars;
         }
-        Ok(Node::Chain(Box::new(Chain { first, links })))
+        Ok(Op::Chain(Box::new(Chain { first, links })).into())
     }
 
     fn aggregate(
@@ -225,7 +232,7 @@ impl Builder<'_> {
                 Param::Scalar(self.node(param, &outside)?)
             }
         };
-        Ok(Node::Aggregate(Box::new(Aggregate {
+        let aggregate = Op::Aggregate(Box::new(Aggregate {
             op: aggregate.op,
             grouping: Grouping {
                 labels,
@@ -239,7 +246,8 @@ impl Builder<'_> {
                 .param
                 .as_ref()
                 .map_or(aggregate.span, |p| p.unparen().span()),
-        })))
+        }));
+        Ok(aggregate.into())
     }
 }
 

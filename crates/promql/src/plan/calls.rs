@@ -6,7 +6,7 @@ use ferula_model::{Labels, MatchOp, Matcher};
 
 use super::build::{Builder, Context, Enclosing};
 use super::{
-    HistogramCall, HistogramStat, HistogramWanted, Map, Node, RangeCall, RangeFunc, Relabel,
+    HistogramCall, HistogramStat, HistogramWanted, Map, Node, Op, RangeCall, RangeFunc, Relabel,
     SortOrder,
 };
 use crate::error::QueryError;
@@ -77,51 +77,56 @@ impl Builder<'_> {
         if let Some(calendar) = time::by_name(name) {
             let child = match call.args.first() {
                 Some(arg) => self.node(arg, cx)?,
-                None => Node::VectorOf(Box::new(Node::Time)),
+                None => Op::VectorOf(Box::new(Op::Time.into())).into(),
             };
-            return Ok(map(Map::Calendar(calendar), child));
+            return Ok(map(name, Map::Calendar(calendar), child));
         }
         if let Some(function) = math::by_name(name) {
-            return Ok(map(Map::Math(function), self.arg(call, 0, cx)?));
+            return Ok(map(name, Map::Math(function), self.arg(call, 0, cx)?));
         }
         if let Some(stat) = histogram_stat(name) {
-            return Ok(map(Map::HistogramStat(stat), self.arg(call, 0, cx)?));
+            return Ok(map(name, Map::HistogramStat(stat), self.arg(call, 0, cx)?));
         }
-        match name {
-            "time" => Ok(Node::Time),
-            "pi" => Ok(Node::Number(std::f64::consts::PI)),
-            "start" => Ok(Node::Number(seconds(self.query.start))),
-            "end" => Ok(Node::Number(seconds(self.query.last_or_end))),
-            "range" => Ok(Node::Number(seconds(
+        let op = match name {
+            "time" => Op::Time,
+            "pi" => Op::Number(std::f64::consts::PI),
+            "start" => Op::Number(seconds(self.query.start)),
+            "end" => Op::Number(seconds(self.query.last_or_end)),
+            "range" => Op::Number(seconds(
                 self.query.last_or_end.saturating_sub(self.query.start),
-            ))),
-            "step" => Ok(Node::Number(seconds(self.query.step))),
-            "min_of" | "max_of" => Ok(Node::ScalarExtreme {
+            )),
+            "step" => Op::Number(seconds(self.query.step)),
+            "min_of" | "max_of" => Op::ScalarExtreme {
                 larger: name == "max_of",
                 args: Box::new([self.arg(call, 0, cx)?, self.arg(call, 1, cx)?]),
-            }),
-            "scalar" => Ok(Node::ScalarOf(Box::new(self.arg(call, 0, cx)?))),
-            "vector" => Ok(Node::VectorOf(Box::new(self.arg(call, 0, cx)?))),
-            "clamp" | "clamp_min" | "clamp_max" | "round" => self.bounded(call, cx),
-            "timestamp" => self.timestamp(call, cx),
-            "absent" => Ok(Node::Absent {
+            },
+            "scalar" => Op::ScalarOf(Box::new(self.arg(call, 0, cx)?)),
+            "vector" => Op::VectorOf(Box::new(self.arg(call, 0, cx)?)),
+            "clamp" | "clamp_min" | "clamp_max" | "round" => return self.bounded(call, cx),
+            "timestamp" => return self.timestamp(call, cx),
+            "absent" => Op::Absent {
                 labels: absent_labels(call.args.first()),
                 child: Box::new(self.arg(call, 0, cx)?),
-            }),
-            "absent_over_time" => Ok(Node::AbsentOverTime {
+            },
+            "absent_over_time" => Op::AbsentOverTime {
                 labels: absent_labels(call.args.first()),
                 matrix: self.matrix(argument(call, 0)?, cx)?,
-            }),
-            "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => self.sort(call, cx),
-            "label_replace" | "label_join" => self.relabel(call, cx),
-            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
-                self.histogram(call, cx)
+            },
+            "sort" | "sort_desc" | "sort_by_label" | "sort_by_label_desc" => {
+                return self.sort(call, cx);
             }
-            "info" => self.info(call, cx),
-            _ => Err(QueryError::execution(format!(
-                "function {name:?} is not supported yet"
-            ))),
-        }
+            "label_replace" | "label_join" => return self.relabel(call, cx),
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => {
+                return self.histogram(call, cx);
+            }
+            "info" => return self.info(call, cx),
+            _ => {
+                return Err(QueryError::execution(format!(
+                    "function {name:?} is not supported yet"
+                )));
+            }
+        };
+        Ok(op.into())
     }
 
     fn arg(&mut self, call: &Call, i: usize, cx: &Context<'_>) -> Result<Node, QueryError> {
@@ -146,13 +151,14 @@ impl Builder<'_> {
                 params.push(self.node(arg, cx)?);
             }
         }
-        Ok(Node::RangeCall(Box::new(RangeCall {
+        let op = Op::RangeCall(Box::new(RangeCall {
             name: call.func.name,
             func,
             matrix,
             params,
             param_span,
-        })))
+        }));
+        Ok(op.into())
     }
 
     fn bounded(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
@@ -175,15 +181,16 @@ impl Builder<'_> {
                 None => None,
             }),
         };
-        Ok(map(bounds, child))
+        Ok(map(call.func.name, bounds, child))
     }
 
     fn timestamp(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
         if let Expr::Selector(selector) = argument(call, 0)?.unparen() {
-            let times = Node::SampleTimes(self.instant_source(selector, cx));
-            return Ok(map(Map::DropName, times));
+            let times = Op::SampleTimes(self.instant_source(selector, cx));
+            return Ok(map(call.func.name, Map::DropName, times.into()));
         }
-        Ok(map(Map::EvaluationTime, self.arg(call, 0, cx)?))
+        let child = self.arg(call, 0, cx)?;
+        Ok(map(call.func.name, Map::EvaluationTime, child))
     }
 
     fn sort(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
@@ -199,11 +206,12 @@ impl Builder<'_> {
         } else {
             SortOrder::Value { descending }
         };
-        Ok(Node::Sort {
+        let op = Op::Sort {
             order,
             span: call.span,
             child: Box::new(self.arg(call, 0, cx)?),
-        })
+        };
+        Ok(op.into())
     }
 
     fn relabel(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
@@ -243,10 +251,16 @@ impl Builder<'_> {
             }
             _ => return Err(QueryError::Internal(format!("{function} without texts"))),
         };
-        Ok(Node::Relabel {
+        let mut title = function.to_owned();
+        for text in texts {
+            title.push_str(&format!(" {text}"));
+        }
+        let op = Op::Relabel {
             relabel,
+            title,
             child: Box::new(self.arg(call, 0, cx)?),
-        })
+        };
+        Ok(op.into())
     }
 
     fn histogram(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
@@ -271,11 +285,12 @@ impl Builder<'_> {
             let (lower, upper) = (self.arg(call, 0, cx)?, self.arg(call, 1, cx)?);
             (HistogramWanted::Fraction { lower, upper }, 2)
         };
-        Ok(Node::Histogram(Box::new(HistogramCall {
+        let op = Op::Histogram(Box::new(HistogramCall {
             wanted,
             child: self.arg(call, vector, cx)?,
             child_span: span_of(vector),
-        })))
+        }));
+        Ok(op.into())
     }
 }
 
@@ -309,11 +324,9 @@ pub(super) fn is_label_name(text: &StringLiteral) -> bool {
     !text.value.is_empty() && text.bytes.is_none()
 }
 
-fn map(map: Map, child: Node) -> Node {
-    Node::Map {
-        map: Box::new(map),
-        child: Box::new(child),
-    }
+fn map(name: &'static str, map: Map, child: Node) -> Node {
+    let (map, child) = (Box::new(map), Box::new(child));
+    Op::Map { name, map, child }.into()
 }
 
 fn argument(call: &Call, i: usize) -> Result<&Expr, QueryError> {

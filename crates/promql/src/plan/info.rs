@@ -3,7 +3,7 @@
 use ferula_model::{METRIC_NAME, MatchOp, Matcher};
 
 use super::build::{Builder, Context};
-use super::{InfoCall, Node};
+use super::{InfoCall, Node, NodeId, Op};
 use crate::error::QueryError;
 use crate::syntax::ast::{At, Call, Expr, Modifiers, Selector};
 
@@ -33,13 +33,15 @@ impl Builder<'_> {
             span: call.span,
         };
         let child = self.node(base, cx)?;
-        Ok(Node::Info(Box::new(InfoCall {
+        let op = Op::Info(Box::new(InfoCall {
             child,
+            source_id: NodeId::default(),
             source: self.instant_source(&selector, cx),
             names,
             required: data.iter().any(|m| !m.matches_empty()),
             wanted: data.iter().map(|m| m.name().to_owned()).collect(),
-        })))
+        }));
+        Ok(op.into())
     }
 }
 

@@ -1,9 +1,9 @@
 //! Selectors, ranges and subqueries: which samples the plan needs.
 
-use ferula_model::Timestamp;
+use ferula_model::{Range, Timestamp};
 
 use super::build::{Builder, Context};
-use super::{Grid, Matrix, Samples, Selection, Source};
+use super::{Grid, Matrix, NodeId, Samples, Selection, Source};
 use crate::error::QueryError;
 use crate::syntax::ast::{At, Expr, Extended, Modifiers, RangeSelector, Selector, Subquery};
 
@@ -30,6 +30,7 @@ impl Builder<'_> {
 
     fn range(&mut self, range: &RangeSelector, cx: &Context<'_>) -> Matrix {
         Matrix {
+            id: NodeId::default(),
             samples: Samples::Stored(self.source(
                 &range.selector,
                 range.range_ms,
@@ -54,6 +55,7 @@ impl Builder<'_> {
         };
         let inner = self.node(&subquery.expr, &Context { grid, ..*cx })?;
         Ok(Matrix {
+            id: NodeId::default(),
             samples: Samples::Subquery {
                 inner: Box::new(inner),
                 grid,
@@ -76,6 +78,7 @@ impl Builder<'_> {
         let (at, offset_ms) = self.resolve(&selector.modifiers);
         let mut source = Source {
             selection: 0,
+            range: Range { start: 0, end: 0 },
             at,
             offset_ms,
             extended: selector.extended,
@@ -91,6 +94,7 @@ impl Builder<'_> {
         if selector.extended == Some(Extended::Smoothed) {
             range.end = range.end.saturating_add(lookback_ms);
         }
+        source.range = range;
         let selection = Selection {
             matchers: selector.matchers.clone(),
             range,

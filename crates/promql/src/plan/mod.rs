@@ -2,7 +2,8 @@
 //!
 //! [`build`] turns the syntax tree into [`Node`]s: every selector knows which samples it needs and
 //! every subquery its grid, functions are resolved to what computes them, and what does not change
-//! from step to step is marked. Pure: the same text and times give the same plan.
+//! from step to step is marked. [`optimise`] then makes it cheaper without changing the answer.
+//! Pure: the same text and times give the same plan. Its printed form is in `print.rs`.
 
 mod build;
 mod calls;
@@ -10,6 +11,9 @@ mod grid;
 mod info;
 mod invariant;
 mod matrix;
+mod optimise;
+mod print;
+mod tree;
 
 use ferula_diag::Span;
 use ferula_model::text::regex::{Regex, Template};
@@ -18,6 +22,8 @@ use ferula_storage::Hints;
 
 pub(crate) use build::{Settings, build, drops_name};
 pub(crate) use grid::Grid;
+pub(crate) use optimise::optimise;
+pub(crate) use print::Described;
 
 use crate::functions::math::Math;
 use crate::functions::rate::Extrapolated;
@@ -32,7 +38,19 @@ pub(crate) struct Plan {
     pub(crate) root: Node,
     /// What to select; nodes point into this by index.
     pub(crate) selections: Vec<Selection>,
+    /// Subtrees that stand in several places, computed once. Each uses only those before it.
+    pub(crate) shared: Vec<Shared>,
     /// The steps of the query.
+    pub(crate) grid: Grid,
+    /// How many numbers its nodes have, once they are numbered.
+    pub(crate) nodes: usize,
+}
+
+/// A subtree that stands in several places.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) node: Node,
+    /// The steps it is evaluated at.
     pub(crate) grid: Grid,
 }
 
@@ -49,6 +67,8 @@ pub(crate) struct Selection {
 pub(crate) struct Source {
     /// Index into [`Plan::selections`].
     pub(crate) selection: usize,
+    /// Which of its samples are needed here.
+    pub(crate) range: Range,
     /// The time of `@`.
     pub(crate) at: Option<Timestamp>,
     pub(crate) offset_ms: i64,
@@ -68,6 +88,7 @@ impl Source {
 /// A range vector: per step, a window of samples of each series.
 #[derive(Debug)]
 pub(crate) struct Matrix {
+    pub(crate) id: NodeId,
     pub(crate) samples: Samples,
     pub(crate) width_ms: i64,
     pub(crate) span: Span,
@@ -109,10 +130,27 @@ impl Matrix {
     }
 }
 
-/// A step of the computation. What its value is (a scalar, an instant vector, ...) follows from
-/// the kind.
+/// The number of a node in its plan, under which is kept what it took to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct NodeId(pub(crate) u32);
+
+/// A step of the computation.
 #[derive(Debug)]
-pub(crate) enum Node {
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) op: Op,
+}
+
+impl From<Op> for Node {
+    fn from(op: Op) -> Self {
+        let id = NodeId::default();
+        Self { id, op }
+    }
+}
+
+/// What a node does. What its value is (a scalar, an instant vector, ...) follows from the kind.
+#[derive(Debug)]
+pub(crate) enum Op {
     /// A scalar that is the same at every step.
     Number(f64),
     /// A text; only as a whole query.
@@ -120,13 +158,13 @@ pub(crate) enum Node {
     /// The evaluation time in seconds.
     Time,
     /// The negative of a scalar.
-    ScalarNegate(Box<Self>),
+    ScalarNegate(Box<Node>),
     /// The smaller or the larger of two scalars.
-    ScalarExtreme { larger: bool, args: Box<[Self; 2]> },
+    ScalarExtreme { larger: bool, args: Box<[Node; 2]> },
     /// The only float of a vector, as a scalar.
-    ScalarOf(Box<Self>),
+    ScalarOf(Box<Node>),
     /// A scalar as a vector of one element without labels.
-    VectorOf(Box<Self>),
+    VectorOf(Box<Node>),
     /// An instant selector.
     Selector(Source),
     /// The timestamps of the samples an instant selector sees, still under the metric's name.
@@ -136,29 +174,40 @@ pub(crate) enum Node {
     /// A function of a range vector.
     RangeCall(Box<RangeCall>),
     /// A function of each sample.
-    Map { map: Box<Map>, child: Box<Self> },
+    Map {
+        name: &'static str,
+        map: Box<Map>,
+        child: Box<Node>,
+    },
     /// Operators from left to right.
     Chain(Box<Chain>),
     /// An aggregation.
     Aggregate(Box<Aggregate>),
     /// 1 where there is nothing.
-    Absent { labels: Labels, child: Box<Self> },
+    Absent { labels: Labels, child: Box<Node> },
     /// 1 where no window holds anything.
     AbsentOverTime { labels: Labels, matrix: Matrix },
     /// Another order; only where there is a single step.
     Sort {
         order: SortOrder,
         span: Span,
-        child: Box<Self>,
+        child: Box<Node>,
     },
     /// Other labels.
-    Relabel { relabel: Relabel, child: Box<Self> },
+    Relabel {
+        relabel: Relabel,
+        /// The call with its texts, as it is printed.
+        title: String,
+        child: Box<Node>,
+    },
     /// Quantile or fraction of histograms.
     Histogram(Box<HistogramCall>),
     /// Labels of info metrics added.
     Info(Box<InfoCall>),
     /// A subtree with the same value at every step: evaluated at the first alone.
-    Invariant(Box<Self>),
+    Invariant(Box<Node>),
+    /// A subtree that stands in several places; an index into [`Plan::shared`].
+    Shared(usize),
 }
 
 /// A function of a range vector.
@@ -252,6 +301,7 @@ pub(crate) struct Chain {
 /// An operator and its right operand.
 #[derive(Debug)]
 pub(crate) struct Link {
+    pub(crate) id: NodeId,
     pub(crate) op: BinaryOp,
     pub(crate) return_bool: bool,
     /// How series find each other, if both sides are vectors.
@@ -352,6 +402,8 @@ pub(crate) enum HistogramWanted {
 pub(crate) struct InfoCall {
     /// What gets labels.
     pub(crate) child: Node,
+    /// The number of the source.
+    pub(crate) source_id: NodeId,
     /// The info series.
     pub(crate) source: Source,
     /// What info metrics are called; series of such names stay as they are.
@@ -367,14 +419,14 @@ impl Node {
     pub(crate) fn is_scalar(&self) -> bool {
         let mut node = self;
         loop {
-            match node {
-                Self::Number(_)
-                | Self::Time
-                | Self::ScalarNegate(_)
-                | Self::ScalarExtreme { .. }
-                | Self::ScalarOf(_) => return true,
-                Self::Invariant(child) => node = child,
-                Self::Chain(chain) => {
+            match &node.op {
+                Op::Number(_)
+                | Op::Time
+                | Op::ScalarNegate(_)
+                | Op::ScalarExtreme { .. }
+                | Op::ScalarOf(_) => return true,
+                Op::Invariant(child) => node = child,
+                Op::Chain(chain) => {
                     if chain.links.iter().any(|link| !link.rhs.is_scalar()) {
                         return false;
                     }

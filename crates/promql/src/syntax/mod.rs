@@ -35,6 +35,7 @@ mod tests;
 pub use error::ParseError;
 pub use json::json;
 pub use pretty::pretty;
+pub(crate) use print::labels as shown_labels;
 pub use resolve::{DurationError, resolve};
 
 use ferula_model::Matcher;

@@ -272,7 +272,7 @@ fn separated<T: Display>(items: &[T]) -> impl Display {
 }
 
 /// Labels of `by`, `on` and their like, quoted where they would not be read back.
-fn labels(labels: &[String]) -> impl Display {
+pub(crate) fn labels(labels: &[String]) -> impl Display {
     let label = |label: &str| {
         let reserved = ["without", "inf", "nan"]
             .iter()
