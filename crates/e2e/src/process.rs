@@ -1,5 +1,6 @@
 //! A child process that never outlives its owner, with its log and what it cost.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::wait_for;
@@ -32,8 +33,23 @@ pub struct Process {
 pub struct Memory {
     /// Resident at this moment.
     pub resident: u64,
-    /// The most that was ever resident.
+    /// The most that was ever resident, or since [`Process::restart_peak`].
     pub peak: u64,
+}
+
+/// CPU time of every thread of a process at one moment, in nanoseconds.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadTimes(BTreeMap<u32, u64>);
+
+impl ThreadTimes {
+    /// CPU time used since `earlier`. What a thread used that has ended in between is not known.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        let used = |(id, now): (&u32, &u64)| {
+            let before = earlier.0.get(id).copied().unwrap_or(0);
+            now.saturating_sub(before)
+        };
+        Duration::from_nanos(self.0.iter().map(used).sum())
+    }
 }
 
 impl Process {
@@ -121,6 +137,43 @@ impl Process {
         ))
     }
 
+    /// CPU time used so far by the threads that live, for work that is shorter than the steps of
+    /// [`cpu`](Self::cpu).
+    ///
+    /// # Errors
+    /// When the process is gone or the kernel keeps no such times.
+    pub fn thread_times(&self) -> Result<ThreadTimes> {
+        let mut times = BTreeMap::new();
+        for entry in std::fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let path = entry?.path();
+            // A thread may end between being listed and being read.
+            let Ok(text) = std::fs::read_to_string(path.join("schedstat")) else {
+                continue;
+            };
+            let id = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok());
+            let time = text.split(' ').next().and_then(|time| time.parse().ok());
+            times.insert(
+                id.context("an odd thread id")?,
+                time.context("an odd schedstat")?,
+            );
+        }
+        ensure!(!times.is_empty(), "no schedstat of process {}", self.id());
+        Ok(ThreadTimes(times))
+    }
+
+    /// Makes the peak of [`memory`](Self::memory) start at what is resident at this moment.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn restart_peak(&self) -> Result<()> {
+        Ok(std::fs::write(
+            format!("/proc/{}/clear_refs", self.id()),
+            "5",
+        )?)
+    }
+
     /// Memory in use.
     ///
     /// # Errors
@@ -176,4 +229,34 @@ pub fn free_address() -> Result<SocketAddr> {
         }
     }
     bail!("no free port between {} and {}", PORTS.start, PORTS.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_cpu_time_of_a_busy_process_and_of_an_idle_one() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let shell = |name, script| {
+            let mut command = Command::new("sh");
+            Process::start(name, command.args(["-c", script]), folder.path())
+        };
+        let busy = shell("busy", "while :; do :; done")?;
+        let idle = shell("idle", "sleep 60")?;
+        let before = (busy.thread_times()?, idle.thread_times()?);
+        let used = wait_for(
+            "the loop to use a tenth of a second",
+            Duration::from_secs(30),
+            || {
+                let used = busy.thread_times()?.since(&before.0);
+                ensure!(used >= Duration::from_millis(100), "{used:?}");
+                Ok(used)
+            },
+        )?;
+        assert!(used <= busy.cpu()? + Duration::from_millis(20), "{used:?}");
+        let idle = idle.thread_times()?.since(&before.1);
+        assert!(idle < Duration::from_millis(100), "{idle:?}");
+        Ok(())
+    }
 }

@@ -61,6 +61,19 @@ impl WriteRequest {
         self.series = series;
     }
 
+    /// Adds a series with its native histograms (`timestamp in ms`, histogram).
+    pub fn push_histograms(
+        &mut self,
+        labels: &EncodedLabels,
+        histograms: impl IntoIterator<Item = (i64, NativeHistogram)>,
+    ) {
+        let mut series = labels.0.clone();
+        for (timestamp, histogram) in histograms {
+            put_bytes(&mut series, 4, &histogram.encode(timestamp));
+        }
+        put_bytes(&mut self.bytes, 1, &series);
+    }
+
     /// The protobuf bytes before compression.
     pub fn plain(&self) -> &[u8] {
         &self.bytes
@@ -69,6 +82,51 @@ impl WriteRequest {
     /// The body to send.
     pub fn body(&self) -> Vec<u8> {
         compress(&self.bytes)
+    }
+}
+
+/// A native histogram of integers with one run of exponential buckets, all above zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NativeHistogram {
+    /// Bounds are powers of 2^(2^-schema).
+    pub schema: i32,
+    /// Sum of the observations.
+    pub sum: f64,
+    /// How many of them were zero.
+    pub zero_count: u64,
+    /// Number of the first bucket.
+    pub first: i32,
+    /// Observations in each bucket from there on.
+    pub buckets: Vec<u64>,
+}
+
+impl NativeHistogram {
+    /// Observations up to this distance from zero count as zero.
+    const ZERO_THRESHOLD: f64 = 1e-128;
+
+    fn encode(&self, timestamp: i64) -> Vec<u8> {
+        let mut out = Vec::new();
+        let count = self.zero_count + self.buckets.iter().sum::<u64>();
+        put_number(&mut out, 1, count);
+        put_double(&mut out, 3, self.sum);
+        put_number(&mut out, 4, zigzag(i64::from(self.schema)));
+        put_double(&mut out, 5, Self::ZERO_THRESHOLD);
+        put_number(&mut out, 6, self.zero_count);
+        let mut span = Vec::new();
+        put_number(&mut span, 1, zigzag(i64::from(self.first)));
+        put_number(&mut span, 2, self.buckets.len() as u64);
+        put_bytes(&mut out, 11, &span);
+        let (mut deltas, mut before) = (Vec::new(), 0);
+        for &bucket in &self.buckets {
+            put_varint(
+                &mut deltas,
+                zigzag(bucket.cast_signed().wrapping_sub(before)),
+            );
+            before = bucket.cast_signed();
+        }
+        put_bytes(&mut out, 12, &deltas);
+        put_number(&mut out, 15, timestamp.cast_unsigned());
+        out
     }
 }
 
@@ -98,6 +156,21 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.push(field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
+}
+
+fn put_number(out: &mut Vec<u8>, field: u8, number: u64) {
+    out.push(field << 3);
+    put_varint(out, number);
+}
+
+fn put_double(out: &mut Vec<u8>, field: u8, number: f64) {
+    out.push(field << 3 | 1);
+    out.extend_from_slice(&number.to_bits().to_le_bytes());
+}
+
+/// Small negative numbers as small unsigned ones.
+fn zigzag(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
 
 /// Appends an unsigned varint.
@@ -137,6 +210,35 @@ mod tests {
         assert_eq!(request.plain(), expected);
         let plain = snap::raw::Decoder::new().decompress_vec(&request.body());
         assert_eq!(plain.expect("snappy"), request.plain());
+    }
+
+    #[test]
+    fn writes_the_documented_bytes_of_a_histogram() {
+        let mut request = WriteRequest::default();
+        let histogram = NativeHistogram {
+            schema: 3,
+            sum: 1.0,
+            zero_count: 2,
+            first: -2,
+            buckets: vec![5, 1, 300],
+        };
+        request.push_histograms(&EncodedLabels::new([]), [(300, histogram)]);
+        let expected = [
+            10, 46, 34, 44, // one series with one histogram
+            8, 0xb4, 2, // 308 observations
+            25, 0, 0, 0, 0, 0, 0, 0xf0, 0x3f, // the sum is 1
+            32, 6, // schema 3
+            41, 0x1a, 0x6b, 0x4e, 0x3c, 0x76, 0x9a, 0x77, 0x25, // threshold
+            48, 2, // two zeros
+            90, 4, 8, 3, 16, 3, // three buckets from -2 on
+            98, 4, 10, 7, 0xd6, 4, // 5, 5 - 4, 1 + 299
+            120, 0xac, 2, // at 300
+        ];
+        let mut expected = expected.to_vec();
+        expected[19..27].copy_from_slice(&1e-128f64.to_bits().to_le_bytes());
+        expected[1] = u8::try_from(expected.len() - 2).expect("short");
+        expected[3] = u8::try_from(expected.len() - 4).expect("short");
+        assert_eq!(request.plain(), expected);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A generated fleet: instances with a thousand series each, the same for every server and run.
 //!
 //! Mixed as exporters mix them: counters that grow irregularly, constants, noisy and whole gauges,
-//! classic histograms. Values are functions of series and step, so nothing has to be remembered.
+//! classic histograms; for queries that join, what is known of a pod besides. Instances restart now
+//! and then. Values are functions of series and step, so nothing has to be remembered.
 
 use std::fmt::Write as _;
 
@@ -11,7 +12,13 @@ use ferula_e2e::random::Random;
 pub(crate) const SERIES_PER_INSTANCE: usize = 1_000;
 
 /// Series that share a metric name within an instance.
-const SERIES_PER_FAMILY: usize = 20;
+pub(crate) const SERIES_PER_FAMILY: usize = 20;
+
+/// Series of an instance that tell about it and are always 1, beyond [`SERIES_PER_INSTANCE`].
+const INFO_NAMES: [&str; 2] = ["fleet_pod_info", "fleet_build_info"];
+
+/// Steps from one restart of an instance to the next: 8 h 20 min at 15 s.
+const RESTART_STEPS: u64 = 2_000;
 
 /// Buckets of a histogram; a family holds two histograms.
 const BOUNDS: [&str; 10] = [
@@ -26,6 +33,7 @@ enum Shape {
     Noise,
     Whole,
     Buckets,
+    Info,
 }
 
 /// One series of one instance, by number.
@@ -40,6 +48,19 @@ pub(crate) fn series_of(instance: usize) -> impl Iterator<Item = Series> {
     (0..SERIES_PER_INSTANCE).map(move |index| Series { instance, index })
 }
 
+/// The series that tell about an instance.
+pub(crate) fn info_of(instance: usize) -> impl Iterator<Item = Series> {
+    (0..INFO_NAMES.len()).map(move |info| Series {
+        instance,
+        index: SERIES_PER_INSTANCE + info,
+    })
+}
+
+/// How many steps ago an instance started.
+pub(crate) fn uptime(instance: usize, step: u64) -> u64 {
+    (step + 1_000 + instance as u64 * 131) % RESTART_STEPS
+}
+
 impl Series {
     fn family(self) -> usize {
         self.index / SERIES_PER_FAMILY
@@ -51,6 +72,7 @@ impl Series {
 
     fn shape(self) -> Shape {
         match self.family() % 10 {
+            _ if self.index >= SERIES_PER_INSTANCE => Shape::Info,
             0..4 => Shape::Counter,
             4 => Shape::Constant,
             5 | 6 => Shape::Noise,
@@ -67,6 +89,7 @@ impl Series {
             Shape::Noise => format!("fleet_load_{family}_ratio"),
             Shape::Whole => format!("fleet_queue_{family}_length"),
             Shape::Buckets => format!("fleet_latency_{family}_seconds_bucket"),
+            Shape::Info => INFO_NAMES[self.index - SERIES_PER_INSTANCE].to_owned(),
         }
     }
 
@@ -91,6 +114,10 @@ impl Series {
                 ),
                 ("le", BOUNDS[member % BOUNDS.len()].to_owned()),
             ],
+            Shape::Info => vec![
+                ("node", format!("node-{}", self.instance % 12)),
+                ("version", format!("1.{}.0", self.instance % 5)),
+            ],
         }
     }
 
@@ -107,19 +134,21 @@ impl Series {
     pub(crate) fn value(self, step: u64) -> f64 {
         let id = (self.instance * SERIES_PER_INSTANCE + self.index) as u64;
         let noise = |bound: u64| Random::new(id.wrapping_mul(0x9e37) ^ step << 32).below(bound);
+        let uptime = uptime(self.instance, step);
         #[expect(clippy::cast_precision_loss)] // far below 2^53
         match self.shape() {
             // A third of the counters stands still.
             Shape::Counter if id.is_multiple_of(3) => (id % 1000) as f64,
-            Shape::Counter => ((step + 1_000) * (id % 500 + 1) + noise(id % 500 + 1)) as f64,
+            Shape::Counter => (uptime * (id % 500 + 1) + noise(id % 500 + 1)) as f64,
             Shape::Constant => ((id + 1) * 4096) as f64,
             Shape::Noise => noise(100_000) as f64 / 1000.0,
             Shape::Whole => noise(50) as f64,
             Shape::Buckets => {
                 let rank = (self.member() % BOUNDS.len()) as u64 + 1;
                 // Cumulative: each bucket holds the ones below it.
-                (((step + 1_000) * 3 + noise(3)) * rank * rank) as f64
+                ((uptime * 3 + noise(3)) * rank * rank) as f64
             }
+            Shape::Info => 1.0,
         }
     }
 }
@@ -156,7 +185,9 @@ impl Page {
                 let (family, kind) = match series.shape() {
                     Shape::Counter => (name.as_str(), "counter"),
                     Shape::Buckets => (name.trim_end_matches("_bucket"), "histogram"),
-                    Shape::Constant | Shape::Noise | Shape::Whole => (name.as_str(), "gauge"),
+                    Shape::Constant | Shape::Noise | Shape::Whole | Shape::Info => {
+                        (name.as_str(), "gauge")
+                    }
                 };
                 let _ = writeln!(text, "# HELP {family} Something a service counts.");
                 let _ = writeln!(text, "# TYPE {family} {kind}");
@@ -191,21 +222,32 @@ mod tests {
     #[test]
     fn series_differ_and_have_as_many_labels_as_real_ones() {
         let mut seen = BTreeSet::new();
-        for series in series_of(7).chain(series_of(8)) {
+        let all = [7, 8].map(|instance| series_of(instance).chain(info_of(instance)));
+        for series in all.into_iter().flatten() {
             let labels = series.labels();
             assert!((6..=12).contains(&labels.len()), "{labels:?}");
             assert!(labels.is_sorted(), "{labels:?}");
             assert!(seen.insert(labels.clone()), "twice: {labels:?}");
         }
-        assert_eq!(seen.len(), 2 * SERIES_PER_INSTANCE);
+        assert_eq!(seen.len(), 2 * (SERIES_PER_INSTANCE + INFO_NAMES.len()));
     }
 
     #[test]
-    fn counters_and_buckets_never_fall() {
-        for series in series_of(3) {
+    fn counters_and_buckets_fall_only_when_their_instance_restarts() {
+        let instance = 3;
+        let restart = (0..).find(|&step| uptime(instance, step) == 0);
+        let restart = restart.expect("instances restart");
+        for series in series_of(instance) {
             if matches!(series.shape(), Shape::Counter | Shape::Buckets) {
-                let values: Vec<f64> = (0..50).map(|step| series.value(step)).collect();
-                assert!(values.is_sorted(), "{}: {values:?}", series.name());
+                let values = |steps: std::ops::Range<u64>| -> Vec<f64> {
+                    steps.map(|step| series.value(step)).collect()
+                };
+                let before = values(restart - 50..restart);
+                let after = values(restart..restart + 50);
+                assert!(before.is_sorted(), "{}: {before:?}", series.name());
+                assert!(after.is_sorted(), "{}: {after:?}", series.name());
+                let stands_still = before[0] == before[49];
+                assert!(after[0] < before[49] || stands_still, "{}", series.name());
             }
         }
     }

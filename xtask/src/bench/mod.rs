@@ -3,10 +3,16 @@
 //!
 //! What counts is what the work costs the server: its CPU seconds, its memory, its bytes on disk.
 //! Those and their ratios hold on a shared machine, where throughput does not. Each server gets its
-//! default tuning and an empty folder. Start with [`run`]; the work is in `write.rs` and
-//! `scrape.rs`, the series in `fleet.rs`.
+//! default tuning and an empty folder. Start with [`run`]; the work is in `write.rs`, `scrape.rs` and
+//! `query.rs`, the series in `fleet.rs`, the queries in `queries.rs`.
 
+mod compare;
 mod fleet;
+mod history;
+mod natives;
+mod queries;
+mod query;
+mod query_report;
 mod report;
 mod scrape;
 mod write;
@@ -17,10 +23,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
+use ferula_e2e::answer::Answer;
 use ferula_e2e::files;
 use ferula_e2e::peers::{Peer, repository};
 use ferula_e2e::process::Process;
-use ferula_e2e::server::{Kind, SERVER_ENV, SERVER_PACKAGE, Server};
+use ferula_e2e::server::{Kind, SERVER_ENV, SERVER_PACKAGE, Server, seconds};
 
 use report::Report;
 
@@ -49,6 +56,12 @@ pub(crate) struct Options {
     /// Do this work only.
     #[arg(long, value_enum)]
     work: Vec<Work>,
+    /// Query this many instances with a thousand series each, instead of 36 (2 if quick).
+    #[arg(long)]
+    instances: Option<usize>,
+    /// Ask only the queries whose name contains this.
+    #[arg(long)]
+    query: Option<String>,
 }
 
 /// A server to measure.
@@ -66,6 +79,8 @@ pub(crate) enum Work {
     Write,
     /// Scrape targets.
     Scrape,
+    /// Answer queries over a day.
+    Query,
 }
 
 /// Measures and prints the table.
@@ -86,16 +101,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut report = Report::new(servers.iter().map(|&(subject, _)| subject).collect());
     for round in 1..=options.runs {
         for &work in &works {
-            for (subject, binary) in &servers {
-                eprintln!("run {round} of {}: {work:?}, {subject:?}", options.runs);
-                let start = || new_server(*subject, binary);
-                let result = match work {
-                    Work::Write => write::measure(&start, &write::Size::of(options.quick)),
-                    Work::Scrape => scrape::measure(&start, &scrape::Size::of(options.quick)),
-                };
-                let figures = result.with_context(|| format!("{work:?} of {subject:?}"))?;
-                report.add(*subject, figures);
-            }
+            eprintln!("run {round} of {}: {work:?}", options.runs);
+            measure(work, options, &servers, &mut report)?;
         }
     }
     let text = report.markdown(options.quick, options.runs)?;
@@ -106,6 +113,37 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             .join(format!("{}.md", report::today()?));
         std::fs::write(&path, text)?;
         println!("saved in {}", path.display());
+    }
+    Ok(())
+}
+
+/// Does one work with every server.
+fn measure(
+    work: Work,
+    options: &Options,
+    servers: &[(Subject, PathBuf)],
+    report: &mut Report,
+) -> Result<()> {
+    if work == Work::Query {
+        // All servers live at the same time, so that their answers can be compared.
+        let size = history::Size::of(options.quick, options.instances);
+        let measured = query::measure(servers, size, options.query.as_deref())?;
+        for (subject, figures) in measured.figures {
+            report.add(subject, figures);
+        }
+        report.add_queries(measured.lines);
+        return Ok(());
+    }
+    for (subject, binary) in servers {
+        eprintln!("  {subject:?}");
+        let start = || new_server(*subject, binary);
+        let result = match work {
+            Work::Write => write::measure(&start, &write::Size::of(options.quick)),
+            Work::Scrape => scrape::measure(&start, &scrape::Size::of(options.quick)),
+            Work::Query => continue,
+        };
+        let figures = result.with_context(|| format!("{work:?} of {subject:?}"))?;
+        report.add(*subject, figures);
     }
     Ok(())
 }
@@ -156,6 +194,18 @@ fn settle(process: &Process) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The value of an instant query that has one, computed anew.
+fn value_at(server: &Server, query: &str, time: i64) -> Result<f64> {
+    let time = seconds(time);
+    let mut form = vec![("query", query), ("time", &time)];
+    if server.kind() == Kind::VictoriaMetrics {
+        form.push(("nocache", "1"));
+    }
+    let response = server.client().post_form("/api/v1/query", &form)?;
+    let answer = Answer::parse(&response.text())?;
+    answer.only_value().with_context(|| format!("{answer:?}"))
 }
 
 /// Bytes below a folder: in its logs, and in all. Space that was reserved in advance does not count.

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use ferula_e2e::peers::{Peer, repository};
 
 use super::Subject;
+use super::query_report::{self, Line};
 
 /// One measured number; lower is better.
 pub(crate) struct Figure {
@@ -29,6 +30,8 @@ pub(crate) struct Report {
     /// Lines in the order first seen.
     lines: Vec<(&'static str, &'static str)>,
     values: BTreeMap<(&'static str, &'static str, usize), Vec<f64>>,
+    /// What each run measured of the queries.
+    queries: Vec<Vec<Line>>,
     load: String,
 }
 
@@ -40,6 +43,7 @@ impl Report {
             subjects,
             lines: Vec::new(),
             values: BTreeMap::new(),
+            queries: Vec::new(),
             load: load.split(' ').next().unwrap_or_default().to_owned(),
         }
     }
@@ -61,6 +65,11 @@ impl Report {
                 .or_default()
                 .push(value);
         }
+    }
+
+    /// Adds what one run measured of the queries.
+    pub(crate) fn add_queries(&mut self, lines: Vec<Line>) {
+        self.queries.push(lines);
     }
 
     /// The report as a page.
@@ -109,6 +118,7 @@ impl Report {
             }
             text.push('\n');
         }
+        text.push_str(&query_report::markdown(&self.queries, &self.subjects));
         Ok(text)
     }
 
@@ -127,8 +137,7 @@ impl Report {
             .get(&(work, name, column))
             .cloned()
             .unwrap_or_default();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+        median(&mut values)
     }
 
     fn cell(&self, work: &'static str, name: &'static str, column: usize) -> String {
@@ -144,8 +153,14 @@ impl Report {
     }
 }
 
+/// The value in the middle; NaN if there is none.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// Three digits are all that such figures are good for.
-fn shown(value: f64) -> String {
+pub(crate) fn shown(value: f64) -> String {
     match value.abs() {
         v if !v.is_finite() => "–".to_owned(),
         v if v >= 100.0 => format!("{value:.0}"),

@@ -3,14 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use ferula_e2e::http::{Client, Request};
 use ferula_e2e::remote_write::{self, EncodedLabels, WriteRequest};
-use ferula_e2e::server::{Kind, Server, now_ms, seconds};
+use ferula_e2e::server::{Server, now_ms};
 
 use super::fleet::{self, Series};
 use super::report::Figure;
-use super::{accepted, disk_use, settle};
+use super::{accepted, disk_use, settle, value_at};
 
 const CONNECTIONS: usize = 8;
 
@@ -194,15 +194,5 @@ fn recover(server: &mut Server, newest: i64, series: f64) -> Result<(f64, f64)> 
 
 /// How many series of the fleet have a sample at `time`.
 fn count(server: &Server, time: i64) -> Result<f64> {
-    let time = seconds(time);
-    let mut form = vec![
-        ("query", r#"count({__name__=~"fleet_.+"})"#),
-        ("time", &time),
-    ];
-    if server.kind() == Kind::VictoriaMetrics {
-        form.push(("nocache", "1"));
-    }
-    let response = server.client().post_form("/api/v1/query", &form)?;
-    let answer = ferula_e2e::answer::Answer::parse(&response.text())?;
-    answer.only_value().context("no count")
+    value_at(server, r#"count({__name__=~"fleet_.+"})"#, time)
 }
