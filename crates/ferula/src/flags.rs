@@ -153,7 +153,13 @@ pub(crate) const FLAGS: &[Flag] = &[
         "query.max-concurrency",
         Value,
         "20",
-        "Queries that run at once; more wait",
+        "Queries that run at once; more wait, and tenants that wait take turns",
+    ),
+    works(
+        "query.max-queued",
+        Value,
+        "512",
+        "Queries that may wait for their turn; beyond, they are refused",
     ),
     works(
         "query.max-samples",

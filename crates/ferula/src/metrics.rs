@@ -4,7 +4,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use ferula_api::DURATION_BOUNDS;
-use ferula_exposition::{HistogramSnapshot, TextWriter};
+use ferula_exposition::{HistogramSnapshot, SummarySnapshot, TextWriter};
+use ferula_promql::{QUANTILES, Slice};
 use ferula_shard::ShardStats;
 
 use crate::host::Process;
@@ -116,7 +117,7 @@ fn http(out: &mut TextWriter, process: &Process) {
 fn engine(out: &mut TextWriter, process: &Process) {
     let (metrics, options) = (process.engine.metrics(), process.engine.options());
     out.gauge("prometheus_engine_queries", "Queries running or waiting.")
-        .sample(&[], metrics.queries.load(Relaxed) as f64);
+        .sample(&[], process.engine.active_count() as f64);
     out.gauge(
         "prometheus_engine_queries_concurrent_max",
         "Queries that may run at once.",
@@ -127,6 +128,32 @@ fn engine(out: &mut TextWriter, process: &Process) {
         "Samples looked at by all queries.",
     )
     .sample(&[], metrics.samples_total.load(Relaxed) as f64);
+    let slices = Slice::ALL.map(|slice| (slice.name(), metrics.durations(slice)));
+    let mut family = out.summary(
+        "prometheus_engine_query_duration_seconds",
+        "How long parts of queries take, over the last ten minutes.",
+    );
+    for (name, taken) in &slices {
+        let quantiles: Vec<_> = QUANTILES.into_iter().zip(taken.quantiles).collect();
+        let snapshot = SummarySnapshot {
+            quantiles: &quantiles,
+            sum: taken.sum,
+            count: taken.count,
+        };
+        family.summary(&[("slice", name)], &snapshot);
+    }
+    let mut family = out.histogram(
+        "prometheus_engine_query_duration_histogram_seconds",
+        "How long parts of queries take.",
+    );
+    for (name, taken) in &slices {
+        let snapshot = HistogramSnapshot {
+            bounds: &ferula_promql::DURATION_BOUNDS,
+            counts: &taken.buckets,
+            sum: taken.sum,
+        };
+        family.histogram(&[("slice", name)], &snapshot);
+    }
 }
 
 fn scrape(out: &mut TextWriter, process: &Process) {

@@ -229,6 +229,7 @@ impl Server {
             timeout: settings.query_timeout,
             samples_max: settings.query_samples_max,
             concurrency_max: settings.query_concurrency,
+            waiting_max: settings.query_waiting,
             subquery_step: config.global.evaluation_interval,
             experimental_functions: has("promql-experimental-functions"),
             extended_range_selectors: has("promql-extended-range-selectors"),

@@ -24,6 +24,7 @@ pub(crate) struct Settings {
     pub(crate) lookback: Duration,
     pub(crate) query_timeout: Duration,
     pub(crate) query_concurrency: usize,
+    pub(crate) query_waiting: usize,
     pub(crate) query_samples_max: u64,
     pub(crate) log_level: Level,
     pub(crate) log_format: Format,
@@ -74,6 +75,7 @@ impl Reader<'_> {
             lookback: self.duration("query.lookback-delta"),
             query_timeout: self.duration("query.timeout"),
             query_concurrency: self.number("query.max-concurrency") as usize,
+            query_waiting: self.number("query.max-queued") as usize,
             query_samples_max: self.number("query.max-samples"),
             log_level: self.one_of(
                 "log.level",

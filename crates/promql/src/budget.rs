@@ -4,29 +4,14 @@
 //! taken, so a query cannot take what it may not have.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use ferula_env::Clock;
 use ferula_model::{Counts, Histogram};
 
+use crate::cancel::CancelToken;
 use crate::error::{QueryError, Stage};
-
-/// Stops a query from outside. Clones stop the same query.
-#[derive(Clone, Debug, Default)]
-pub struct CancelToken(Arc<AtomicBool>);
-
-impl CancelToken {
-    /// Stops the query at its next look at the token.
-    pub fn cancel(&self) {
-        self.0.store(true, Relaxed);
-    }
-
-    /// Whether the query is to stop.
-    pub fn is_canceled(&self) -> bool {
-        self.0.load(Relaxed)
-    }
-}
 
 /// What one query may use and has used.
 #[derive(Debug)]
@@ -84,6 +69,11 @@ impl Budget {
             return Err(QueryError::Timeout(stage));
         }
         Ok(())
+    }
+
+    /// Samples held at this moment.
+    pub(crate) fn held(&self) -> u64 {
+        self.samples.load(Relaxed)
     }
 
     /// The most samples held at once.

@@ -1,25 +1,29 @@
 //! Runs queries: waits for a turn, selects series, hands the computing to a thread of its own.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ferula_env::{Clock, spawn};
 use ferula_model::{TenantId, Timestamp};
 use ferula_storage::{Select, SelectRequest, Selected};
 use futures::stream::{StreamExt, TryStreamExt};
-use tokio::sync::Semaphore;
 
+use crate::active::{Active, ActiveQuery, Registry};
 use crate::annotations::Annotations;
-use crate::budget::{Budget, CancelToken};
+use crate::budget::Budget;
+use crate::cancel::CancelToken;
 use crate::error::{QueryError, Stage};
 use crate::exec::{Exec, Loaded, Trace, finish};
 use crate::explain::{Explanation, explain, plan_text};
+use crate::going::{Going, Seat};
+use crate::journal::{Journal, Origin};
+use crate::metrics::{EngineMetrics, Slice};
 use crate::plan::{self, Plan, Settings};
 use crate::result::{QueryResult, QueryStats, QueryValue};
 use crate::syntax::ast::{Expr, ValueType};
 use crate::syntax::{ParseOptions, parse};
+use crate::turns::Turns;
 
 /// How many selections of one query the store is asked for at once.
 const SELECTS_AT_ONCE: usize = 16;
@@ -35,8 +39,10 @@ pub struct EngineOptions {
     pub samples_max: u64,
     /// The step of subqueries that state none.
     pub subquery_step: Duration,
-    /// How many queries run at once; more wait in order of arrival.
+    /// How many queries run at once; more wait, and tenants that wait take turns.
     pub concurrency_max: usize,
+    /// How many queries may wait.
+    pub waiting_max: usize,
     /// Whether experimental functions and aggregations are allowed.
     pub experimental_functions: bool,
     /// Whether `anchored` and `smoothed` are allowed.
@@ -56,6 +62,7 @@ impl EngineOptions {
             samples_max: 50_000_000,
             subquery_step: Duration::from_secs(60),
             concurrency_max: 20,
+            waiting_max: 512,
             experimental_functions: false,
             extended_range_selectors: false,
             fill_modifiers: false,
@@ -75,6 +82,8 @@ pub struct QueryParams {
     pub explain: bool,
     /// Stops the query. Dropping the query's future stops it, too.
     pub cancel: CancelToken,
+    /// Who asks.
+    pub origin: Option<Origin>,
 }
 
 /// When a query is evaluated, in milliseconds.
@@ -102,32 +111,27 @@ pub struct Query {
     pub expr: Arc<Expr>,
 }
 
-/// What an engine counts.
-#[derive(Debug, Default)]
-pub struct EngineMetrics {
-    /// Queries running or waiting.
-    pub queries: AtomicU64,
-    /// Samples looked at by all queries.
-    pub samples_total: AtomicU64,
-}
-
 /// Evaluates PromQL.
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
-    clock: Arc<dyn Clock>,
-    turns: Semaphore,
-    metrics: EngineMetrics,
+    pub(crate) clock: Arc<dyn Clock>,
+    turns: Arc<Turns>,
+    pub(crate) active: Arc<Registry>,
+    pub(crate) journal: OnceLock<Arc<dyn Journal>>,
+    pub(crate) metrics: EngineMetrics,
 }
 
 impl Engine {
     /// An engine that measures time with `clock`.
     pub fn new(options: EngineOptions, clock: Arc<dyn Clock>) -> Self {
         Self {
-            turns: Semaphore::new(options.concurrency_max.clamp(1, Semaphore::MAX_PERMITS)),
+            turns: Turns::new(options.concurrency_max, options.waiting_max),
+            active: Arc::default(),
+            journal: OnceLock::new(),
+            metrics: EngineMetrics::new(Arc::clone(&clock)),
             options,
             clock,
-            metrics: EngineMetrics::default(),
         }
     }
 
@@ -139,6 +143,26 @@ impl Engine {
     /// What the engine counts.
     pub fn metrics(&self) -> &EngineMetrics {
         &self.metrics
+    }
+
+    /// From here on, `journal` is told of every query. Only the first call counts.
+    pub fn keep_journal(&self, journal: Arc<dyn Journal>) {
+        let _ = self.journal.set(journal);
+    }
+
+    /// The queries of a tenant that wait or compute, the oldest first.
+    pub fn active(&self, tenant: &TenantId) -> Vec<ActiveQuery> {
+        self.active.list(tenant, self.clock.monotonic())
+    }
+
+    /// How many queries of all tenants wait or compute.
+    pub fn active_count(&self) -> usize {
+        self.active.len()
+    }
+
+    /// Stops a query of a tenant; false if it has none with this id.
+    pub fn stop(&self, tenant: &TenantId, id: u64) -> bool {
+        self.active.stop(tenant, id)
     }
 
     /// Parses a query as this engine's options allow.
@@ -201,32 +225,48 @@ impl Engine {
         params: &QueryParams,
     ) -> Result<QueryResult, QueryError> {
         check_range_type(query, times)?;
-        let _running = Running::new(&self.metrics);
-        let begun = self.clock.monotonic();
-        let timeout = params
-            .timeout
-            .map_or(self.options.timeout, |t| t.min(self.options.timeout));
-        let gone = CancelOnDrop(CancelToken::default());
-        let budget = Budget::new(
-            Arc::clone(&self.clock),
-            begun.saturating_add(timeout),
-            [params.cancel.clone(), gone.0.clone()],
-            self.options.samples_max,
+        let mut going = Going::new(self, query, times, params);
+        let active = going.enter(tenant);
+        let result = self.go(select, tenant, &mut going, active).await;
+        going.end(result.as_ref().err());
+        result
+    }
+
+    /// Waits for a turn, prepares, and has the query computed beside the runtime's workers.
+    async fn go(
+        &self,
+        select: &dyn Select,
+        tenant: &TenantId,
+        going: &mut Going<'_>,
+        active: Active,
+    ) -> Result<QueryResult, QueryError> {
+        let turn = going.waits(self.turns.take(tenant)).await;
+        let turn_at = self.clock.monotonic();
+        going.stats.queue_time = turn_at.saturating_sub(going.begun);
+        self.metrics
+            .observe(Slice::QueueTime, going.stats.queue_time);
+        let seat = Seat::take(
+            turn??,
+            self.journal.get().cloned(),
+            &going.query.text,
+            active,
         );
 
-        let prepared = ferula_env::timeout(
-            &*self.clock,
-            timeout,
-            self.prepare(select, tenant, query, times, params),
-        )
-        .await
-        .map_err(|_| QueryError::Timeout(Stage::Preparation))??;
-        budget.check(Stage::Preparation)?;
+        going.stage = Stage::Preparation;
+        let (query, times, params) = (going.query, going.times, going.params);
+        let prepared = self.prepare(select, tenant, query, times, params);
+        let prepared = going.waits(prepared).await??;
+        going.budget.check(Stage::Preparation)?;
+        let eval_begun = self.clock.monotonic();
+        going.stats.prepare_time = eval_begun.saturating_sub(turn_at);
+        self.metrics
+            .observe(Slice::PrepareTime, going.stats.prepare_time);
 
+        going.stage = Stage::Evaluation;
         let job = Job {
             plan: prepared.plan,
             loaded: prepared.loaded,
-            budget,
+            budget: Arc::clone(&going.budget),
             text: Arc::clone(&query.text),
             is_range: matches!(times, Times::Range { .. }),
             delayed_names: self.options.delayed_name_removal,
@@ -234,24 +274,25 @@ impl Engine {
                 clock: Arc::clone(&self.clock),
                 plan,
             }),
+            _seat: seat,
         };
-        let eval_begun = self.clock.monotonic();
-        let _turn = prepared.turn;
-        let mut done = match spawn::blocking(move || job.evaluate()).await {
-            Ok(done) => done?,
-            Err(error) => return Err(QueryError::Internal(panic_text(error))),
+        let done = match spawn::blocking(move || job.evaluate()).await {
+            Ok(done) => done,
+            Err(error) => Err(QueryError::Internal(panic_text(error))),
         };
+        going.stats.eval_time = self.clock.monotonic().saturating_sub(eval_begun);
         self.metrics
-            .samples_total
-            .fetch_add(done.stats.samples_total, Relaxed);
+            .observe(Slice::InnerEval, going.stats.eval_time);
+        let mut done = done?;
         done.warnings.splice(0..0, prepared.warnings);
-        done.stats.queue_time = prepared.turn_at.saturating_sub(begun);
-        done.stats.prepare_time = eval_begun.saturating_sub(prepared.turn_at);
-        done.stats.eval_time = self.clock.monotonic().saturating_sub(eval_begun);
+        done.stats.queue_time = going.stats.queue_time;
+        done.stats.prepare_time = going.stats.prepare_time;
+        done.stats.eval_time = going.stats.eval_time;
+        going.stats = done.stats;
         Ok(done)
     }
 
-    /// Waits for a turn, plans, and selects the series.
+    /// Plans, and selects the series.
     async fn prepare(
         &self,
         select: &dyn Select,
@@ -259,13 +300,7 @@ impl Engine {
         query: &Query,
         times: Times,
         params: &QueryParams,
-    ) -> Result<Prepared<'_>, QueryError> {
-        let turn = self
-            .turns
-            .acquire()
-            .await
-            .map_err(|_| QueryError::Internal("the engine is closed".to_owned()))?;
-        let turn_at = self.clock.monotonic();
+    ) -> Result<Prepared, QueryError> {
         let lookback = params
             .lookback
             .filter(|lookback| !lookback.is_zero())
@@ -301,8 +336,6 @@ impl Engine {
             loaded.push(Loaded::new(answer.series, settings.lookback_ms));
         }
         Ok(Prepared {
-            turn,
-            turn_at,
             plan,
             unoptimised,
             loaded,
@@ -311,10 +344,8 @@ impl Engine {
     }
 }
 
-/// A query that has its turn, its plan and its series.
-struct Prepared<'e> {
-    turn: tokio::sync::SemaphorePermit<'e>,
-    turn_at: Duration,
+/// A query that has its plan and its series.
+struct Prepared {
     plan: Plan,
     /// The plan before it was optimised, if that is wanted.
     unoptimised: Option<String>,
@@ -326,12 +357,14 @@ struct Prepared<'e> {
 struct Job {
     plan: Plan,
     loaded: Vec<Loaded>,
-    budget: Budget,
+    budget: Arc<Budget>,
     text: Arc<str>,
     is_range: bool,
     delayed_names: bool,
     /// What an explanation needs, if one is wanted.
     explain: Option<Explain>,
+    /// Kept while the thread computes, even if nobody waits for it any more.
+    _seat: Seat,
 }
 
 /// What an explanation needs.
@@ -382,31 +415,6 @@ impl Job {
                 ..QueryStats::default()
             },
         })
-    }
-}
-
-/// Counts a query as running while it lives.
-struct Running<'m>(&'m EngineMetrics);
-
-impl<'m> Running<'m> {
-    fn new(metrics: &'m EngineMetrics) -> Self {
-        metrics.queries.fetch_add(1, Relaxed);
-        Self(metrics)
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.queries.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Stops the computing when nobody waits for it any more.
-struct CancelOnDrop(CancelToken);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

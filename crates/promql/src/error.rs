@@ -5,7 +5,9 @@ use ferula_storage::SelectError;
 /// What a query was doing when it was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Waiting for its turn, or for the series it selects.
+    /// Waiting for its turn.
+    Queue,
+    /// Waiting for the series it selects.
     Preparation,
     /// Computing.
     Evaluation,
@@ -14,6 +16,7 @@ pub enum Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Queue => "query queue",
             Self::Preparation => "query execution",
             Self::Evaluation => "expression evaluation",
         })
@@ -38,6 +41,14 @@ pub enum QueryError {
     /// It would hold more samples than it may.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// As many queries wait as may.
+    #[error(
+        "{waiting} queries wait for their turn already, as many as may: ask again later, or raise --query.max-concurrency or --query.max-queued"
+    )]
+    QueueFull {
+        /// How many wait.
+        waiting: usize,
+    },
     /// The store did not answer.
     #[error("expanding series: {0}")]
     Storage(#[from] SelectError),

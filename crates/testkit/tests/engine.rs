@@ -325,11 +325,5 @@ fn samples_looked_at_are_counted_at_every_step() {
     let result = run(&engine, &store(), "rate(x[1m])", &params).expect("works");
     assert_eq!((result.stats.samples_total, result.stats.series), (40, 10));
     assert!(matches!(result.value, QueryValue::Vector(v) if v.len() == 10));
-    assert_eq!(
-        engine
-            .metrics()
-            .queries
-            .load(std::sync::atomic::Ordering::Relaxed),
-        0
-    );
+    assert_eq!(engine.active_count(), 0);
 }

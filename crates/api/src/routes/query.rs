@@ -155,6 +155,7 @@ fn query_error(error: QueryError) -> ApiError {
         QueryError::Parse(_) => ApiError::parameter("query", text),
         QueryError::Timeout(_) => ApiError::new(ErrorKind::Timeout, text),
         QueryError::Canceled(_) => ApiError::new(ErrorKind::Canceled, text),
+        QueryError::QueueFull { .. } => ApiError::new(ErrorKind::Busy, text),
         QueryError::Execution(_)
         | QueryError::TooManySamples
         | QueryError::Storage(_)
