@@ -11,6 +11,7 @@ use ferula_promql::{Engine, EngineOptions, Query, QueryParams, QueryResult, Quer
 use ferula_storage::Columns;
 
 use crate::MemStore;
+use crate::oracle::Oracle;
 
 /// Keeps what scripts load, and evaluates queries on it.
 pub trait Evaluator {
@@ -125,6 +126,19 @@ impl ScriptOptions {
             delayed_name_removal: true,
         }
     }
+
+    /// The same as options of an engine, everything experimental allowed.
+    pub fn engine_options(self) -> EngineOptions {
+        EngineOptions {
+            timeout: Duration::from_secs(100),
+            samples_max: 10_000,
+            experimental_functions: true,
+            extended_range_selectors: true,
+            fill_modifiers: true,
+            delayed_name_removal: self.delayed_name_removal,
+            ..EngineOptions::prometheus()
+        }
+    }
 }
 
 /// The engine on a naive store.
@@ -136,17 +150,8 @@ pub(crate) struct OnEngine {
 
 impl OnEngine {
     pub(crate) fn new(options: ScriptOptions) -> Self {
-        let options = EngineOptions {
-            timeout: Duration::from_secs(100),
-            samples_max: 10_000,
-            experimental_functions: true,
-            extended_range_selectors: true,
-            fill_modifiers: true,
-            delayed_name_removal: options.delayed_name_removal,
-            ..EngineOptions::prometheus()
-        };
         Self {
-            engine: Engine::new(options, SystemClock::shared()),
+            engine: Engine::new(options.engine_options(), SystemClock::shared()),
             store: MemStore::new(),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
@@ -179,5 +184,43 @@ impl Evaluator for OnEngine {
             .run(&self.store, &tenant, &query, times, &params);
         let result = self.runtime.block_on(run).map_err(|e| e.to_string())?;
         Ok(result.into())
+    }
+}
+
+/// The oracle on a naive store.
+pub struct OnOracle {
+    oracle: Oracle,
+    store: MemStore,
+}
+
+impl OnOracle {
+    /// An oracle without series.
+    pub fn new(options: ScriptOptions) -> Self {
+        Self {
+            oracle: Oracle::new(options.engine_options()),
+            store: MemStore::new(),
+        }
+    }
+}
+
+impl Evaluator for OnOracle {
+    fn clear(&mut self) {
+        self.store = MemStore::new();
+    }
+
+    fn load(&mut self, series: &MemStore) {
+        self.store.absorb(series);
+    }
+
+    fn evaluate(&mut self, query: &ScriptQuery, times: Times) -> Result<Answer, String> {
+        let query = match &query.pinned {
+            Some(expr) => Query {
+                text: Arc::clone(&query.text),
+                expr: Arc::clone(expr),
+            },
+            None => self.oracle.parse(&query.text).map_err(|e| e.to_string())?,
+        };
+        let answer = self.oracle.run(&self.store, &query, times);
+        answer.map_err(|e| e.to_string())
     }
 }

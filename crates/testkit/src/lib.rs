@@ -15,6 +15,7 @@ mod nhcb;
 mod store;
 
 pub mod fuzz;
+pub mod oracle;
 
 pub mod random;
 
@@ -25,7 +26,7 @@ mod runner;
 mod script;
 
 pub use duration::parse_duration;
-pub use evaluator::{Answer, AnswerValue, Evaluator, ScriptOptions, ScriptQuery, Seen};
+pub use evaluator::{Answer, AnswerValue, Evaluator, OnOracle, ScriptOptions, ScriptQuery, Seen};
 pub use histogram::{compact_buckets, histograms_agree};
 pub use notation::{Item, NotationError, SeriesLine, parse_labels, parse_series};
 pub use runner::{Failure, Report, run_script, run_script_on};

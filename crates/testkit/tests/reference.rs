@@ -3,11 +3,11 @@
 //! They are looked for in `../shared/promqltest` beside the repository, or where the variable
 //! `FERULA_PROMQLTEST` says. Those in [`WHOLE`] must pass. `FERULA_PROMQLTEST_LIST=histograms` names every eval
 //! of that script that does not pass.
-#![allow(clippy::disallowed_methods, clippy::print_stdout)] // reads files, prints counts
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::unwrap_used)] // reads files, prints counts
 
 use std::path::PathBuf;
 
-use ferula_testkit::{Report, ScriptOptions, run_script};
+use ferula_testkit::{OnOracle, Report, ScriptOptions, run_script, run_script_on};
 
 /// These pass whole.
 const WHOLE: [&str; 17] = [
@@ -39,7 +39,20 @@ fn scripts() -> Option<PathBuf> {
 }
 
 #[test]
-fn reference_scripts() {
+fn on_the_engine() {
+    reference_scripts(|name, text| run_script(name, text, ScriptOptions::reference()).unwrap());
+}
+
+/// What the engine is compared with must know the answers itself.
+#[test]
+fn on_the_oracle() {
+    reference_scripts(|name, text| {
+        let mut oracle = OnOracle::new(ScriptOptions::reference());
+        run_script_on(name, text, &mut oracle).unwrap()
+    });
+}
+
+fn reference_scripts(run: fn(&str, &str) -> Report) {
     let Some(folder) = scripts() else {
         println!(
             "skipped: no ../shared/promqltest beside the repository, and FERULA_PROMQLTEST is not set"
@@ -60,7 +73,7 @@ fn reference_scripts() {
     for file in files {
         let name = file.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&file).unwrap();
-        let report = run_script(&name, &text, ScriptOptions::reference()).unwrap();
+        let report = run(&name, &text);
         print_counts(&report);
         if std::env::var_os("FERULA_PROMQLTEST_LIST").is_some_and(|list| list == name.as_str()) {
             report.failure_lines().for_each(|line| println!("{line}"));

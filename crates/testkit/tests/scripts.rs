@@ -3,9 +3,17 @@
 
 use std::path::Path;
 
-use ferula_testkit::{ScriptOptions, run_script};
+use ferula_testkit::{OnOracle, Report, ScriptOptions, run_script, run_script_on};
 
-fn check(folder: &str, options: ScriptOptions) {
+fn on_engine(name: &str, text: &str, options: ScriptOptions) -> Report {
+    run_script(name, text, options).unwrap()
+}
+
+fn on_oracle(name: &str, text: &str, options: ScriptOptions) -> Report {
+    run_script_on(name, text, &mut OnOracle::new(options)).unwrap()
+}
+
+fn check(folder: &str, options: ScriptOptions, run: fn(&str, &str, ScriptOptions) -> Report) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut evals = 0;
     let mut wrong = Vec::new();
@@ -15,7 +23,7 @@ fn check(folder: &str, options: ScriptOptions) {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let report = run_script(&path.display().to_string(), &text, options).unwrap();
+        let report = run(&path.display().to_string(), &text, options);
         evals += report.evals;
         wrong.extend(report.failure_lines());
     }
@@ -30,7 +38,8 @@ fn check(folder: &str, options: ScriptOptions) {
 
 #[test]
 fn names_dropped_at_the_end() {
-    check("scripts", ScriptOptions::reference());
+    check("scripts", ScriptOptions::reference(), on_engine);
+    check("scripts", ScriptOptions::reference(), on_oracle);
 }
 
 #[test]
@@ -38,7 +47,8 @@ fn names_dropped_at_once() {
     let options = ScriptOptions {
         delayed_name_removal: false,
     };
-    check("scripts/names_dropped_at_once", options);
+    check("scripts/names_dropped_at_once", options, on_engine);
+    check("scripts/names_dropped_at_once", options, on_oracle);
 }
 
 /// The runner itself must be able to fail.
