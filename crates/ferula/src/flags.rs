@@ -85,6 +85,7 @@ const NO_RULES: &str = "rules and alerts are not served yet";
 const NO_REMOTE: &str = "sending to and reading from remote stores is not served yet";
 const GO_ONLY: &str = "it steers the Go runtime";
 const LATER: &str = "it is not served yet";
+const NO_START_TIMESTAMPS: &str = "start timestamps are not stored yet";
 
 /// All flags, Ferula's own and Prometheus's.
 pub(crate) const FLAGS: &[Flag] = &[
@@ -173,7 +174,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "enable-feature",
         Values,
         "",
-        "Prometheus feature flags, separated by commas: promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal. Others have no effect",
+        "Prometheus feature flags, separated by commas: promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels. Others have no effect",
     ),
     idle(
         "web.enable-remote-write-receiver",
@@ -383,12 +384,31 @@ pub(crate) const FLAGS: &[Flag] = &[
 ];
 
 /// Feature flags that do something.
-pub(crate) const FEATURES: [&str; 4] = [
+const FEATURES: [&str; 6] = [
     "promql-experimental-functions",
     "promql-extended-range-selectors",
     "promql-binop-fill-modifiers",
     "promql-delayed-name-removal",
+    "use-start-timestamps",
+    "type-and-unit-labels",
 ];
+
+/// Prometheus's feature flags that do nothing here, and why.
+const IDLE_FEATURES: [(&str, &str); 4] = [
+    ("promql-duration-expr", ALWAYS_ON),
+    ("st-storage", NO_START_TIMESTAMPS),
+    ("histograms-st-encoding", NO_START_TIMESTAMPS),
+    ("xor2-encoding", "chunks have a format of their own"),
+];
+
+/// Why a feature flag does nothing; `None` if it does something.
+pub(crate) fn idle_feature(name: &str) -> Option<&'static str> {
+    if FEATURES.contains(&name) {
+        return None;
+    }
+    let known = IDLE_FEATURES.iter().find(|(idle, _)| *idle == name);
+    Some(known.map_or("it is not known or not served yet", |(_, why)| why))
+}
 
 /// What was given on a command line.
 #[derive(Clone, Debug)]
@@ -554,6 +574,13 @@ mod tests {
         let refused = given(&["--agent", "--web.config.file=x"]);
         assert_eq!(refused.check().unwrap_err().len(), 2);
         assert_eq!(given(&["--no-agent"]).check(), Ok(vec![]));
+    }
+
+    #[test]
+    fn features_without_effect_say_why() {
+        assert_eq!(idle_feature("use-start-timestamps"), None);
+        assert_eq!(idle_feature("st-storage"), Some(NO_START_TIMESTAMPS));
+        assert!(idle_feature("warp-drive").is_some_and(|why| why.contains("not known")));
     }
 
     #[test]

@@ -235,10 +235,12 @@ impl Server {
             extended_range_selectors: has("promql-extended-range-selectors"),
             fill_modifiers: has("promql-binop-fill-modifiers"),
             delayed_name_removal: has("promql-delayed-name-removal"),
+            use_start_timestamps: has("use-start-timestamps"),
+            type_and_unit_labels: has("type-and-unit-labels"),
         };
         for feature in &settings.features {
-            if !flags::FEATURES.contains(&&**feature) {
-                warn!(%feature, "feature flag has no effect");
+            if let Some(why) = flags::idle_feature(feature) {
+                warn!(%feature, why, "feature flag has no effect");
             }
         }
         Engine::new(options, self.clock.clone())

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ferula_diag::Span;
+use ferula_model::text::quote::quoted;
 use parking_lot::Mutex;
 
 /// How many annotations of one kind are shown; the rest is counted.
@@ -29,6 +30,8 @@ struct Kept {
     infos: Vec<(String, Span)>,
     /// Repairs of classic histograms, merged into one text per query and place.
     repairs: BTreeMap<u32, Repair>,
+    /// Metrics with samples whose counting overlaps, and how often that was met.
+    overlaps: BTreeMap<String, (u64, Span)>,
 }
 
 /// How much repair classic histograms needed to be monotonic.
@@ -87,12 +90,27 @@ impl Annotations {
             .or_insert(repair);
     }
 
+    /// Notes that samples of metric `name` claim to count from before the sample before them was
+    /// taken, in `count` windows.
+    pub(crate) fn overlapping(&self, name: &str, count: u64, span: Span) {
+        let mut kept = self.kept.lock();
+        match kept.overlaps.get_mut(name) {
+            Some((total, _)) => *total += count,
+            None => {
+                kept.overlaps.insert(name.to_owned(), (count, span));
+            }
+        }
+    }
+
     /// The texts of warnings and infos, with places in the query `text`.
     pub(crate) fn render(self, text: &str) -> (Vec<String>, Vec<String>) {
         let mut kept = self.kept.into_inner();
         for (start, repair) in std::mem::take(&mut kept.repairs) {
             let span = Span { start, end: start };
             kept.infos.push((repair_text(&repair), span));
+        }
+        for (name, (count, span)) in std::mem::take(&mut kept.overlaps) {
+            kept.warnings.push((overlap_text(&name, count), span));
         }
         (
             render(kept.warnings, "warning", text),
@@ -129,6 +147,17 @@ fn repair_text(repair: &Repair) -> String {
         repair.samples,
         rfc3339(repair.times.0),
         rfc3339(repair.times.1),
+    )
+}
+
+fn overlap_text(name: &str, count: u64) -> String {
+    let name = quoted(name);
+    let often = match count {
+        1 => String::new(),
+        _ => format!(" ({count} occurrences)"),
+    };
+    format!(
+        "sample has start time that overlaps with previous sample timestamp for metric {name}{often}"
     )
 }
 

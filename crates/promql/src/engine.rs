@@ -51,6 +51,11 @@ pub struct EngineOptions {
     pub fill_modifiers: bool,
     /// Whether metric names are dropped only when the query is done.
     pub delayed_name_removal: bool,
+    /// Whether counters are taken to start anew where their start timestamps say so, and
+    /// `start_timestamp` is allowed.
+    pub use_start_timestamps: bool,
+    /// Whether the labels `__type__` and `__unit__` say what a metric is.
+    pub type_and_unit_labels: bool,
 }
 
 impl EngineOptions {
@@ -67,6 +72,8 @@ impl EngineOptions {
             extended_range_selectors: false,
             fill_modifiers: false,
             delayed_name_removal: false,
+            use_start_timestamps: false,
+            type_and_unit_labels: false,
         }
     }
 }
@@ -270,6 +277,7 @@ impl Engine {
             text: Arc::clone(&query.text),
             is_range: matches!(times, Times::Range { .. }),
             delayed_names: self.options.delayed_name_removal,
+            type_and_unit_labels: self.options.type_and_unit_labels,
             explain: prepared.unoptimised.map(|plan| Explain {
                 clock: Arc::clone(&self.clock),
                 plan,
@@ -308,6 +316,7 @@ impl Engine {
         let settings = Settings {
             lookback_ms: millis(lookback),
             subquery_step_ms: millis(self.options.subquery_step),
+            use_start_timestamps: self.options.use_start_timestamps,
         };
         let plan = make_plan(&query.expr, times, settings)?;
         let unoptimised = params.explain.then(|| plan_text(&plan));
@@ -361,6 +370,7 @@ struct Job {
     text: Arc<str>,
     is_range: bool,
     delayed_names: bool,
+    type_and_unit_labels: bool,
     /// What an explanation needs, if one is wanted.
     explain: Option<Explain>,
     /// Kept while the thread computes, even if nobody waits for it any more.
@@ -383,6 +393,7 @@ impl Job {
             budget: &self.budget,
             notes: &notes,
             delayed_names: self.delayed_names,
+            type_and_unit_labels: self.type_and_unit_labels,
             trace: self
                 .explain
                 .as_ref()

@@ -133,11 +133,15 @@ pub(crate) fn drop_stale(columns: &mut Columns) {
         if !is_stale(columns.values[i]) {
             columns.values[kept] = columns.values[i];
             columns.timestamps[kept] = columns.timestamps[i];
+            if let Some(&start) = columns.start_timestamps.get(i) {
+                columns.start_timestamps[kept] = start;
+            }
             kept += 1;
         }
     }
     columns.values.truncate(kept);
     columns.timestamps.truncate(kept);
+    columns.start_timestamps.truncate(kept);
 }
 
 /// Puts into `row` what an instant selector sees at each step: the newest sample not older than
@@ -172,22 +176,42 @@ fn latest_of_both(columns: &Columns, refs: Refs, lookback_ms: i64, row: &mut Row
     });
 }
 
-/// Puts into `row` the timestamps, in seconds, of the samples an instant selector sees.
-pub(crate) fn latest_timestamps(columns: &Columns, refs: Refs, lookback_ms: i64, row: &mut Row) {
+/// Which time of a sample is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// When it was taken.
+    Taken,
+    /// When its counting began.
+    Started,
+}
+
+/// Puts into `row` a time, in seconds, of the samples an instant selector sees.
+pub(crate) fn latest_times(
+    stamp: Stamp,
+    columns: &Columns,
+    refs: Refs,
+    lookback_ms: i64,
+    row: &mut Row,
+) {
     row.reset(refs.count);
     each_latest(columns, refs, lookback_ms, |step, newest| {
-        let (timestamp, stale) = match newest {
-            Newest::Float(i) => (columns.timestamps[i], is_stale(columns.values[i])),
+        let (taken, started, stale) = match newest {
+            Newest::Float(i) => (
+                columns.timestamps[i],
+                columns.start_timestamps.get(i).copied(),
+                is_stale(columns.values[i]),
+            ),
             Newest::Histogram(i) => {
                 let point = &columns.histograms[i];
-                (point.timestamp, point.histogram.is_stale())
+                let started = Some(point.start_timestamp);
+                (point.timestamp, started, point.histogram.is_stale())
             }
         };
-        row.values[step] = if stale {
-            ABSENT
-        } else {
-            timestamp as f64 / 1000.0
+        let time = match stamp {
+            Stamp::Taken => taken,
+            Stamp::Started => started.unwrap_or(0),
         };
+        row.values[step] = if stale { ABSENT } else { time as f64 / 1000.0 };
     });
 }
 
@@ -236,7 +260,7 @@ mod tests {
         Columns {
             timestamps: samples.iter().map(|s| s.0).collect(),
             values: samples.iter().map(|s| s.1).collect(),
-            histograms: Vec::new(),
+            ..Columns::default()
         }
     }
 
@@ -283,8 +307,10 @@ mod tests {
     #[test]
     fn stale_samples_are_dropped() {
         let mut columns = columns(&[(0, 1.0), (10, stale_marker()), (20, 3.0)]);
+        columns.start_timestamps = vec![-5, 0, 15];
         drop_stale(&mut columns);
         assert_eq!(columns.timestamps, [0, 20]);
         assert_eq!(columns.values, [1.0, 3.0]);
+        assert_eq!(columns.start_timestamps, [-5, 15]);
     }
 }

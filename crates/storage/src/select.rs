@@ -70,6 +70,8 @@ pub enum SelectError {
 pub struct HistogramPoint {
     /// When.
     pub timestamp: Timestamp,
+    /// When its counting began; 0 if that is not known.
+    pub start_timestamp: Timestamp,
     /// What.
     pub histogram: Arc<Histogram>,
 }
@@ -81,6 +83,9 @@ pub struct Columns {
     pub timestamps: Vec<Timestamp>,
     /// The floats, staleness markers included.
     pub values: Vec<f64>,
+    /// When the counting of each float began: empty if that is known of none of them, otherwise
+    /// one for each, 0 where it is not known.
+    pub start_timestamps: Vec<Timestamp>,
     /// Native histograms, staleness markers included.
     pub histograms: Vec<HistogramPoint>,
 }
@@ -90,6 +95,7 @@ impl Columns {
     pub fn clear(&mut self) {
         self.timestamps.clear();
         self.values.clear();
+        self.start_timestamps.clear();
         self.histograms.clear();
     }
 

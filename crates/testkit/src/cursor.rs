@@ -118,6 +118,22 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A duration with an optional sign, in milliseconds.
+    pub(crate) fn signed_duration(&mut self) -> Result<i64, NotationError> {
+        let sign = if self.eat("-") {
+            -1
+        } else {
+            self.eat("+");
+            1
+        };
+        let text = self.take_while(|c| c.is_ascii_digit() || "smhdwy".contains(c));
+        let has_unit = text == "0" || text.ends_with(|c: char| c.is_ascii_alphabetic());
+        match crate::parse_duration(text).filter(|_| has_unit) {
+            Some(ms) => Ok(sign * ms),
+            None => Err(self.error("expected a duration")),
+        }
+    }
+
     /// A string in `"`, `'` or backquotes, with Go's escapes in the first two.
     pub(crate) fn string(&mut self) -> Result<String, NotationError> {
         let quote = match self.bump() {

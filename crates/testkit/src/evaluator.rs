@@ -117,6 +117,8 @@ fn points(columns: Columns) -> BTreeMap<Timestamp, Seen> {
 pub struct ScriptOptions {
     /// Whether metric names are dropped only when a query is done.
     pub delayed_name_removal: bool,
+    /// Whether labels say what a metric is.
+    pub type_and_unit_labels: bool,
 }
 
 impl ScriptOptions {
@@ -124,6 +126,7 @@ impl ScriptOptions {
     pub fn reference() -> Self {
         Self {
             delayed_name_removal: true,
+            type_and_unit_labels: false,
         }
     }
 
@@ -136,6 +139,8 @@ impl ScriptOptions {
             extended_range_selectors: true,
             fill_modifiers: true,
             delayed_name_removal: self.delayed_name_removal,
+            use_start_timestamps: true,
+            type_and_unit_labels: self.type_and_unit_labels,
             ..EngineOptions::prometheus()
         }
     }

@@ -23,8 +23,9 @@ pub struct SeriesLine {
     pub labels: Labels,
     /// Its values.
     pub values: Vec<Option<Item>>,
-    /// Whether the line gives start timestamps (`@st`) in place of values, which are not kept.
-    pub start_timestamps: bool,
+    /// How much later than each sample its counting began, in milliseconds, as a line before this
+    /// one says (so it is mostly negative); empty if none does.
+    pub starts: Vec<Option<i64>>,
 }
 
 /// What is wrong with a line.
@@ -46,24 +47,46 @@ impl fmt::Display for NotationError {
 pub fn parse_series(line: &str) -> Result<SeriesLine, NotationError> {
     let mut cursor = Cursor::new(line.trim());
     let labels = labels(&mut cursor)?;
-    if cursor.eat("@st") {
-        return Ok(SeriesLine {
-            labels,
-            values: Vec::new(),
-            start_timestamps: true,
-        });
-    }
     let mut values = Vec::new();
-    loop {
-        cursor.skip_space();
-        if cursor.at_end() {
-            return Ok(SeriesLine {
-                labels,
-                values,
-                start_timestamps: false,
-            });
-        }
+    while !at_end(&mut cursor) {
         item(&mut cursor, &mut values)?;
+    }
+    Ok(SeriesLine {
+        labels,
+        values,
+        starts: Vec::new(),
+    })
+}
+
+/// Parses a line that gives start timestamps to the series of the next one:
+/// `metric{label="value"}@st _ -30s -30s-1mx2`. `None` if the line is another one.
+pub(crate) fn parse_starts(line: &str) -> Result<Option<SeriesLine>, NotationError> {
+    let mut cursor = Cursor::new(line.trim());
+    let labels = labels(&mut cursor)?;
+    if !cursor.eat("@st") {
+        return Ok(None);
+    }
+    let mut starts = Vec::new();
+    while !at_end(&mut cursor) {
+        start_item(&mut cursor, &mut starts)?;
+        expect_space(&cursor)?;
+    }
+    Ok(Some(SeriesLine {
+        labels,
+        values: Vec::new(),
+        starts,
+    }))
+}
+
+fn at_end(cursor: &mut Cursor<'_>) -> bool {
+    cursor.skip_space();
+    cursor.at_end()
+}
+
+fn expect_space(cursor: &Cursor<'_>) -> Result<(), NotationError> {
+    match cursor.peek() {
+        None | Some(' ' | '\t') => Ok(()),
+        Some(_) => Err(cursor.error("expected white space after a value")),
     }
 }
 
@@ -145,10 +168,35 @@ fn item(cursor: &mut Cursor<'_>, values: &mut Vec<Option<Item>>) -> Result<(), N
     } else {
         floats(cursor, values)?;
     }
-    match cursor.peek() {
-        None | Some(' ' | '\t') => Ok(()),
-        Some(_) => Err(cursor.error("expected white space after a value")),
+    expect_space(cursor)
+}
+
+/// One item of start timestamps, which yields one or more.
+fn start_item(cursor: &mut Cursor<'_>, starts: &mut Vec<Option<i64>>) -> Result<(), NotationError> {
+    if cursor.eat("_") {
+        let count = if cursor.eat("x") {
+            cursor.repeat_count()?
+        } else {
+            1
+        };
+        starts.extend(std::iter::repeat_n(None, count));
+        return Ok(());
     }
+    let mut start = cursor.signed_duration()?;
+    let change = match cursor.peek() {
+        Some('+' | '-') => cursor.signed_duration()?,
+        _ => 0,
+    };
+    let more = if cursor.eat("x") {
+        cursor.repeat_count()?
+    } else {
+        0
+    };
+    for _ in 0..=more {
+        starts.push(Some(start));
+        start += change;
+    }
+    Ok(())
 }
 
 fn floats(cursor: &mut Cursor<'_>, values: &mut Vec<Option<Item>>) -> Result<(), NotationError> {
@@ -229,6 +277,25 @@ mod tests {
         assert_eq!(floats_of("a 1 _ _x2 -Inf").len(), 5);
         assert!(floats_of("a stale")[0].unwrap().is_nan());
         assert_eq!(floats_of(r#"{a="b"} .5"#), some(&[0.5]));
+    }
+
+    #[test]
+    fn start_timestamps() {
+        let starts = |line: &str| parse_starts(line).map(|line| line.map(|line| line.starts));
+        assert_eq!(
+            starts("a{b=\"c\"}@st _x2 -30s -1m+1sx1 0 +5ms"),
+            Ok(Some(vec![
+                None,
+                None,
+                Some(-30_000),
+                Some(-60_000),
+                Some(-59_000),
+                Some(0),
+                Some(5)
+            ]))
+        );
+        assert_eq!(starts("a 1s"), Ok(None));
+        assert!(starts("a@st 1").is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use ferula_model::Timestamp;
 
-use crate::notation::{SeriesLine, parse_series};
+use crate::notation::{SeriesLine, parse_series, parse_starts};
 use crate::parse_duration;
 
 /// A command and where it begins.
@@ -178,9 +178,19 @@ impl<'a> Reader<'a> {
         let step_ms = duration(step)?;
         let mut series: Vec<SeriesLine> = Vec::new();
         while let Some(line) = self.line() {
-            let line = parse_series(line).map_err(|e| e.to_string())?;
-            if line.start_timestamps {
-                continue;
+            let starts = parse_starts(line).map_err(|e| e.to_string())?;
+            let line = match &starts {
+                Some(_) => self
+                    .line()
+                    .ok_or("a series must follow its start timestamps")?,
+                None => line,
+            };
+            let mut line = parse_series(line).map_err(|e| e.to_string())?;
+            if let Some(starts) = starts {
+                if starts.labels != line.labels || starts.starts.len() != line.values.len() {
+                    return Err("the start timestamps are of another series".to_owned());
+                }
+                line.starts = starts.starts;
             }
             match series.iter_mut().find(|known| known.labels == line.labels) {
                 Some(known) => *known = line,

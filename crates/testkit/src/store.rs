@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ferula_model::{CounterReset, Counts, Histogram, Labels, Range, Timestamp};
+use ferula_model::{CounterReset, Counts, Histogram, Labels, Range, Timestamp, Value};
 use ferula_storage::{
     Columns, HistogramPoint, LabelQuery, Select, SelectError, SelectRequest, Selected,
     SelectedSeries, SeriesSource,
@@ -16,9 +16,10 @@ use crate::notation::{Item, SeriesLine};
 
 /// A sample as it is kept.
 #[derive(Clone, Debug)]
-enum Kept {
-    Float(f64),
-    Histogram(Arc<Histogram>),
+struct Kept {
+    value: Value,
+    /// When its counting began; 0 if that is not known.
+    start: Timestamp,
 }
 
 /// The naive store. Cloning shares the samples.
@@ -35,29 +36,32 @@ impl MemStore {
 
     /// Adds a float sample; the first sample of a timestamp stays.
     pub fn push(&mut self, labels: &Labels, timestamp: Timestamp, value: f64) {
-        self.samples(labels)
-            .entry(timestamp)
-            .or_insert(Kept::Float(value));
+        self.push_started(labels, timestamp, Value::Float(value), 0);
     }
 
     /// Adds a histogram sample; the first sample of a timestamp stays.
     pub fn push_histogram(&mut self, labels: &Labels, timestamp: Timestamp, h: Histogram) {
+        self.push_started(labels, timestamp, Value::Histogram(Arc::new(h)), 0);
+    }
+
+    fn push_started(&mut self, labels: &Labels, at: Timestamp, value: Value, start: Timestamp) {
         self.samples(labels)
-            .entry(timestamp)
-            .or_insert_with(|| Kept::Histogram(Arc::new(h)));
+            .entry(at)
+            .or_insert(Kept { value, start });
     }
 
     /// Adds a series whose first value stands at time 0, and each next one `step_ms` later.
     pub fn load(&mut self, line: &SeriesLine, step_ms: i64) {
         for (i, item) in line.values.iter().enumerate() {
             let timestamp = step_ms * i as i64;
-            match item {
-                None => {}
-                Some(Item::Float(value)) => self.push(&line.labels, timestamp, *value),
-                Some(Item::Histogram(h, _)) => {
-                    self.push_histogram(&line.labels, timestamp, (**h).clone());
-                }
-            }
+            let value = match item {
+                None => continue,
+                Some(Item::Float(value)) => Value::Float(*value),
+                Some(Item::Histogram(h, _)) => Value::Histogram(Arc::new((**h).clone())),
+            };
+            let start = line.starts.get(i).copied().flatten();
+            let start = start.map_or(0, |later| timestamp + later);
+            self.push_started(&line.labels, timestamp, value, start);
         }
     }
 
@@ -82,9 +86,9 @@ impl MemStore {
         samples
             .into_iter()
             .flat_map(|samples| samples.iter())
-            .filter_map(|(t, kept)| match kept {
-                Kept::Float(v) => Some((*t, *v)),
-                Kept::Histogram(_) => None,
+            .filter_map(|(t, kept)| match kept.value {
+                Value::Float(v) => Some((*t, v)),
+                Value::Histogram(_) => None,
             })
             .collect()
     }
@@ -175,38 +179,45 @@ struct MemSource(Arc<BTreeMap<Timestamp, Kept>>);
 
 impl SeriesSource for MemSource {
     fn decode(&self, range: Range, columns: &mut Columns) -> Result<(), SelectError> {
+        let started = self.0.values().any(|kept| kept.start != 0);
         let mut previous: Option<&Arc<Histogram>> = None;
-        for (&timestamp, kept) in self.0.iter() {
-            match kept {
-                Kept::Float(value) => {
-                    if range.contains(timestamp) {
-                        columns.timestamps.push(timestamp);
-                        columns.values.push(*value);
+        for (&timestamp, Kept { value, start }) in self.0.iter() {
+            let before = previous.take();
+            let inside = range.contains(timestamp);
+            match value {
+                Value::Float(value) if inside => {
+                    columns.timestamps.push(timestamp);
+                    columns.values.push(*value);
+                    if started {
+                        columns.start_timestamps.push(*start);
                     }
-                    previous = None;
                 }
-                Kept::Histogram(h) => {
-                    if range.contains(timestamp) {
-                        let reset = stored_hint(previous.map(|h| &**h), h);
-                        let histogram = if reset == h.reset {
-                            Arc::clone(h)
-                        } else {
-                            Arc::new(Histogram {
-                                reset,
-                                ..(**h).clone()
-                            })
-                        };
+                Value::Float(_) => {}
+                Value::Histogram(h) => {
+                    previous = Some(h);
+                    if inside {
                         columns.histograms.push(HistogramPoint {
                             timestamp,
-                            histogram,
+                            start_timestamp: *start,
+                            histogram: with_stored_hint(before, h),
                         });
                     }
-                    previous = Some(h);
                 }
             }
         }
         Ok(())
     }
+}
+
+fn with_stored_hint(previous: Option<&Arc<Histogram>>, h: &Arc<Histogram>) -> Arc<Histogram> {
+    let reset = stored_hint(previous.map(|h| &**h), h);
+    if reset == h.reset {
+        return Arc::clone(h);
+    }
+    Arc::new(Histogram {
+        reset,
+        ..(**h).clone()
+    })
 }
 
 /// The hint a store that compares a histogram with the one before it would keep.

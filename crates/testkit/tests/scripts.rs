@@ -46,9 +46,25 @@ fn names_dropped_at_the_end() {
 fn names_dropped_at_once() {
     let options = ScriptOptions {
         delayed_name_removal: false,
+        ..ScriptOptions::reference()
     };
     check("scripts/names_dropped_at_once", options, on_engine);
     check("scripts/names_dropped_at_once", options, on_oracle);
+}
+
+#[test]
+fn counters_start_when_their_timestamps_say() {
+    let options = ScriptOptions::reference();
+    check("scripts/start_timestamps", options, on_engine);
+}
+
+#[test]
+fn labels_say_what_metrics_are() {
+    let options = ScriptOptions {
+        type_and_unit_labels: true,
+        ..ScriptOptions::reference()
+    };
+    check("scripts/type_and_unit_labels", options, on_engine);
 }
 
 /// The runner itself must be able to fail.

@@ -98,7 +98,7 @@ impl<'q> Exec<'q> {
     /// Whether two of the node's series may have the same labels but for their names.
     fn may_collide(&self, node: &Node) -> bool {
         match &node.op {
-            Op::Selector(source) | Op::SampleTimes(source) => {
+            Op::Selector(source) | Op::SampleTimes { source, .. } => {
                 !self.data[source.selection].same_name
             }
             Op::RangeCall(call) => {

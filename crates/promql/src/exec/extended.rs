@@ -10,7 +10,7 @@ use ferula_model::{CounterReset, Histogram, Timestamp};
 use ferula_storage::{Columns, HistogramPoint};
 
 use super::native::kept;
-use super::native_range::{self, Floats, Notes};
+use super::native_range::{self, Floats, Notes, Points};
 use super::{ABSENT, Exec, Meta, Row, Sink};
 use crate::budget::histogram_weight;
 use crate::error::QueryError;
@@ -169,7 +169,7 @@ impl Edges {
         Ok(Columns {
             timestamps: [&[start], &t[lo..hi], &[end]].concat(),
             values: [&[left], &v[lo..hi], &[right]].concat(),
-            histograms: Vec::new(),
+            ..Columns::default()
         })
     }
 
@@ -248,6 +248,7 @@ fn within(columns: &Columns, from: Timestamp, to: Timestamp) -> (Floats<'_>, &[H
     let lo = timestamps[..hi].partition_point(|&t| t <= from);
     let floats = Floats {
         timestamps: &timestamps[lo..hi],
+        starts: &[],
         values: &columns.values[lo..hi],
     };
     let points = &columns.histograms;
@@ -282,12 +283,13 @@ fn count(
     }
     let floats = Floats {
         timestamps: &floats.timestamps[lo..],
+        starts: &[],
         values: &floats.values[lo..],
     };
     let histograms = &histograms[histogram_lo..];
     match func {
         RangeFunc::Changes => native_range::changes(floats, histograms),
-        _ => native_range::resets(floats, histograms),
+        _ => native_range::resets(floats, Points::without_starts(histograms)),
     }
 }
 

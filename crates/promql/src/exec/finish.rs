@@ -55,7 +55,7 @@ impl Exec<'_> {
         let columns = Columns {
             timestamps: (0..grid.count).map(|i| grid.at(i)).collect(),
             values: (0..grid.count).map(|i| column.get(i)).collect(),
-            histograms: Vec::new(),
+            ..Columns::default()
         };
         Ok(QueryValue::Matrix(vec![MatrixSeries {
             labels: ferula_model::Labels::empty(),
@@ -78,6 +78,7 @@ impl Exec<'_> {
                 None => Columns {
                     timestamps: columns.timestamps[lo..hi].to_vec(),
                     values: columns.values[lo..hi].to_vec(),
+                    start_timestamps: Vec::new(),
                     histograms: columns
                         .histograms
                         .iter()
@@ -132,6 +133,7 @@ fn into_matrix(frame: &Frame<'_>, grid: Grid) -> QueryValue {
                 .histograms
                 .extend(histograms.map(|(step, h)| HistogramPoint {
                     timestamp: grid.at(*step as usize),
+                    start_timestamp: 0,
                     histogram: h.clone(),
                 }));
             MatrixSeries {

@@ -11,7 +11,7 @@ use super::row::{Key, Row};
 use super::{Exec, Frame, Meta, is_absent};
 use crate::error::QueryError;
 use crate::plan::{Grid, InfoCall};
-use crate::select::{latest, latest_timestamps};
+use crate::select::{Stamp, latest, latest_times};
 
 /// The labels that say what a series is about.
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
@@ -83,7 +83,7 @@ impl<'q> Exec<'q> {
                     series.labels
                 )));
             }
-            latest_timestamps(columns, refs, lookback_ms, &mut row);
+            latest_times(Stamp::Taken, columns, refs, lookback_ms, &mut row);
             infos.push(Meta::named(&series.labels).resolve(true), &row)
         })?;
         Ok(infos)

@@ -21,6 +21,7 @@ pub(super) enum Prepared {
     Calendar(time::Calendar),
     EvaluationTime(Grid),
     DropName,
+    Nothing,
     HistogramStat(HistogramStat),
     Operator(ScalarOperator),
 }
@@ -53,6 +54,7 @@ impl Exec<'_> {
             Map::Calendar(calendar) => Prepared::Calendar(*calendar),
             Map::EvaluationTime => Prepared::EvaluationTime(grid),
             Map::DropName => Prepared::DropName,
+            Map::Nothing => Prepared::Nothing,
             Map::HistogramStat(stat) => Prepared::HistogramStat(*stat),
         })
     }
@@ -95,6 +97,7 @@ impl Prepared {
                 }
             }
             Self::DropName => {}
+            Self::Nothing => row.reset(row.values.len()),
             Self::HistogramStat(stat) => histogram_stat(*stat, row),
             Self::Operator(operator) => operator.apply(exec, row),
         }

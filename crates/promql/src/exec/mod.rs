@@ -64,6 +64,8 @@ pub(crate) struct Exec<'q> {
     pub(crate) notes: &'q Annotations,
     /// Whether names are dropped only when the query is done.
     pub(crate) delayed_names: bool,
+    /// Whether the type of a metric is in its labels.
+    pub(crate) type_and_unit_labels: bool,
     /// Measures the nodes, if that is wanted.
     pub(crate) trace: Option<Trace>,
     /// The plan's shared subtrees, once they are computed.
@@ -84,7 +86,7 @@ impl<'q> Exec<'q> {
         let counts = matches!(
             node.op,
             Op::Selector(_)
-                | Op::SampleTimes(_)
+                | Op::SampleTimes { .. }
                 | Op::RangeCall(_)
                 | Op::Invariant(_)
                 | Op::VectorOf(_)
@@ -110,7 +112,9 @@ impl<'q> Exec<'q> {
                 self.smoothed_selector((node.id, source), grid, sink)
             }
             Op::Selector(source) => self.selector((node.id, source), grid, sink),
-            Op::SampleTimes(source) => self.sample_times((node.id, source), grid, sink),
+            Op::SampleTimes { source, stamp } => {
+                self.sample_times((node.id, source), *stamp, grid, sink)
+            }
             Op::RangeCall(call) => self.range_call(call, grid, sink),
             Op::Invariant(child) => self.invariant(child, grid, sink),
             Op::VectorOf(child) => self.vector_of(child, grid, sink),
@@ -142,7 +146,7 @@ impl<'q> Exec<'q> {
             Op::Info(call) => self.info(call, grid),
             Op::Map { .. } | Op::Chain(_) => return self.lazy(node, grid)?.into_frame(self, grid),
             Op::Selector(_)
-            | Op::SampleTimes(_)
+            | Op::SampleTimes { .. }
             | Op::RangeCall(_)
             | Op::Invariant(_)
             | Op::Shared(_)
@@ -199,7 +203,7 @@ impl<'q> Exec<'q> {
     /// holds all its series in any case.
     fn cells_at_most(&self, node: &Node, grid: Grid) -> usize {
         let source = match &node.op {
-            Op::Selector(source) | Op::SampleTimes(source) => source,
+            Op::Selector(source) | Op::SampleTimes { source, .. } => source,
             Op::RangeCall(call) => match &call.matrix.samples {
                 Samples::Stored(source) => source,
                 Samples::Subquery { inner, .. } => return self.cells_at_most(inner, grid),

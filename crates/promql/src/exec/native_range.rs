@@ -7,13 +7,65 @@ use ferula_storage::HistogramPoint;
 
 use super::native::{Folded, kept};
 use crate::functions::rate::{Extrapolated, Window};
+use crate::functions::starts::Stamps;
 use crate::histogram::{FloatHistogram, Incompatible, Merged, Sign, same_histogram};
 
 /// The floats of a window.
 #[derive(Clone, Copy)]
 pub(super) struct Floats<'c> {
     pub(super) timestamps: &'c [Timestamp],
+    /// When the counting of each began, if that is looked at.
+    pub(super) starts: &'c [Timestamp],
     pub(super) values: &'c [f64],
+}
+
+impl Floats<'_> {
+    fn stamps(&self, i: usize) -> Stamps {
+        Stamps {
+            at: self.timestamps[i],
+            start: self.starts.get(i).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// The histograms of a window.
+#[derive(Clone, Copy)]
+pub(super) struct Points<'c> {
+    pub(super) points: &'c [HistogramPoint],
+    /// Whether their start timestamps are looked at.
+    pub(super) use_starts: bool,
+}
+
+impl<'c> Points<'c> {
+    pub(super) fn without_starts(points: &'c [HistogramPoint]) -> Self {
+        Self {
+            points,
+            use_starts: false,
+        }
+    }
+
+    fn stamps(&self, i: usize) -> Stamps {
+        let point = &self.points[i];
+        Stamps {
+            at: point.timestamp,
+            start: if self.use_starts {
+                point.start_timestamp
+            } else {
+                0
+            },
+        }
+    }
+
+    /// Whether point `i` counts anew by what its start timestamp says.
+    fn restarts_at(&self, i: usize) -> bool {
+        self.use_starts && self.stamps(i).is_restart_after(self.stamps(i - 1))
+    }
+
+    /// Whether the counting of any point overlaps that of the one before it.
+    fn any_overlaps(&self) -> bool {
+        let overlaps = |i: usize| self.stamps(i).overlaps(self.stamps(i - 1));
+        self.use_starts && (1..self.points.len()).any(overlaps)
+    }
 }
 
 /// What went by in a series that the user should hear of.
@@ -29,6 +81,8 @@ pub(super) struct Notes {
     pub(super) no_counter: bool,
     /// Counter histograms were taken for gauges.
     pub(super) no_gauge: bool,
+    /// Windows with samples whose counting overlaps that of the one before.
+    pub(super) overlapping: u64,
     /// What combining histograms took.
     pub(super) added: Merged,
     pub(super) subtracted: Merged,
@@ -71,19 +125,24 @@ fn is_gauge(point: &HistogramPoint) -> bool {
 /// `rate`, `increase` or `delta` of a window: its edges and its width in milliseconds.
 pub(super) fn extrapolate(
     kind: Extrapolated,
-    points: &[HistogramPoint],
+    window: Points<'_>,
     (edges, width_ms): ((Timestamp, Timestamp), i64),
     notes: &mut Notes,
 ) -> Option<Arc<Histogram>> {
-    let [first, .., last] = points else {
+    let points = window.points;
+    let (first, last) = (points.first()?, points.last()?);
+    let zero_at = window.stamps(0).zero_after(edges.0);
+    if points.len() < 2 && zero_at.is_none() {
         return None;
-    };
+    }
     if kind.is_counter() {
         notes.no_counter |= points.iter().any(is_gauge);
     } else {
         notes.no_gauge |= !(is_gauge(first) && is_gauge(last));
     }
-    let Ok(mut change) = change(kind.is_counter(), points, notes) else {
+    notes.overlapping += u64::from(window.any_overlaps());
+    let from_zero = zero_at.is_some();
+    let Ok(mut change) = change(kind.is_counter(), window, from_zero, notes) else {
         notes.mixed_buckets = true;
         return None;
     };
@@ -93,34 +152,38 @@ pub(super) fn extrapolate(
         samples: (first.timestamp, last.timestamp),
         count: points.len(),
     };
-    let counts = (first.histogram.count(), change.count());
-    let factor = window.factor(kind.is_counter().then_some(counts));
-    change.scale(match kind {
-        Extrapolated::Rate => factor / (width_ms as f64 / 1000.0),
-        Extrapolated::Increase | Extrapolated::Delta => factor,
-    });
+    let factor = match zero_at {
+        Some(zero_at) => window.factor_since(zero_at),
+        None => {
+            let counts = (first.histogram.count(), change.count());
+            window.factor(kind.is_counter().then_some(counts))
+        }
+    };
+    change.scale(kind.scale(factor, width_ms));
     Some(kept(&change))
 }
-
-/// The change from the first to the last, at the coarsest resolution there is.
+/// The change from the first, or from zero, to the last, at the coarsest resolution there is.
 fn change(
     counter: bool,
-    points: &[HistogramPoint],
+    window: Points<'_>,
+    from_zero: bool,
     notes: &mut Notes,
 ) -> Result<FloatHistogram, Incompatible> {
     let float = |point: &HistogramPoint| FloatHistogram::from(&*point.histogram);
-    let [first, between @ .., last] = points else {
-        return Err(Incompatible);
+    let [first, .., last] = window.points else {
+        // A lone sample, counted from zero.
+        return window.points.first().map(float).ok_or(Incompatible);
     };
     let (mut previous, mut sum) = (float(first), float(last));
     let rest: Vec<FloatHistogram> = if counter {
-        between.iter().chain([last]).map(float).collect()
+        window.points.iter().skip(1).map(float).collect()
     } else {
         Vec::new()
     };
     // After a reset, it does not matter what the first one looked like.
     if let Some(second) = rest.first()
-        && second.is_reset_after(&previous)
+        && !from_zero
+        && (second.is_reset_after(&previous) || window.restarts_at(1))
     {
         previous = FloatHistogram::empty_like(second);
     }
@@ -131,15 +194,19 @@ fn change(
     if let Some(coarsest) = rest.iter().map(FloatHistogram::schema).min() {
         sum.coarsen_to(coarsest);
     }
-    let mut merged = sum.combine(&previous, Sign::Minus)?;
     // Resets are dealt with here, so that hints contradict each other means nothing.
-    merged.conflict = false;
-    notes.subtracted.and(merged);
-    for h in &rest {
-        if h.is_reset_after(&previous) {
-            let mut merged = sum.combine(&previous, Sign::Plus)?;
-            merged.conflict = false;
-            notes.added.and(merged);
+    let harmless = |merged: Merged| Merged {
+        conflict: false,
+        ..merged
+    };
+    if !from_zero {
+        let merged = sum.combine(&previous, Sign::Minus)?;
+        notes.subtracted.and(harmless(merged));
+    }
+    for (i, h) in rest.iter().enumerate() {
+        if h.is_reset_after(&previous) || window.restarts_at(i + 1) {
+            let merged = sum.combine(&previous, Sign::Plus)?;
+            notes.added.and(harmless(merged));
         }
         previous = h.clone();
     }
@@ -149,10 +216,12 @@ fn change(
 /// The change between two histograms: of a gauge, or of a counter per second.
 pub(super) fn between(
     per_second: bool,
-    before: &HistogramPoint,
-    last: &HistogramPoint,
+    pair: Points<'_>,
     notes: &mut Notes,
 ) -> Option<Arc<Histogram>> {
+    let [before, last] = pair.points else {
+        return None;
+    };
     let elapsed_ms = last.timestamp.saturating_sub(before.timestamp);
     if elapsed_ms == 0 {
         return None;
@@ -164,7 +233,8 @@ pub(super) fn between(
     }
     let mut change = FloatHistogram::from(&*last.histogram);
     let before = FloatHistogram::from(&*before.histogram);
-    if !per_second || !change.is_reset_after(&before) {
+    let reset = change.is_reset_after(&before) || pair.restarts_at(1);
+    if !per_second || !reset {
         match change.combine(&before, Sign::Minus) {
             Ok(mut merged) => {
                 merged.conflict = false;
@@ -183,32 +253,35 @@ pub(super) fn between(
     Some(kept(&change))
 }
 
-/// A sample of either kind.
+/// A sample of either kind, and its times.
 #[derive(Clone, Copy)]
 enum Sample<'c> {
-    Float(f64),
-    Histogram(&'c Histogram),
+    Float(f64, Stamps),
+    Histogram(&'c Histogram, Stamps),
 }
 
 /// How many neighbours, in order of time, `differ`.
 fn count_pairs(
     floats: Floats<'_>,
-    histograms: &[HistogramPoint],
+    histograms: Points<'_>,
     differ: impl Fn(Sample<'_>, Sample<'_>) -> bool,
 ) -> f64 {
-    let mut floats = floats.timestamps.iter().zip(floats.values).peekable();
-    let mut histograms = histograms.iter().peekable();
+    let (mut float, mut histogram) = (0, 0);
     let mut next = || {
-        let float_first = match (floats.peek(), histograms.peek()) {
-            (Some((t, _)), Some(point)) => **t <= point.timestamp,
-            (float, _) => float.is_some(),
+        let point = histograms.points.get(histogram);
+        let float_first = match (floats.timestamps.get(float), point) {
+            (Some(&t), Some(point)) => t <= point.timestamp,
+            (t, _) => t.is_some(),
         };
         if float_first {
-            floats.next().map(|(_, &v)| Sample::Float(v))
-        } else {
-            let point = histograms.next()?;
-            Some(Sample::Histogram(&point.histogram))
+            float += 1;
+            let i = float - 1;
+            return Some(Sample::Float(floats.values[i], floats.stamps(i)));
         }
+        let point = point?;
+        histogram += 1;
+        let stamps = histograms.stamps(histogram - 1);
+        Some(Sample::Histogram(&point.histogram, stamps))
     };
     let mut count = 0.0;
     let mut before = next();
@@ -223,19 +296,21 @@ fn count_pairs(
 
 /// How often neighbours differ.
 pub(super) fn changes(floats: Floats<'_>, histograms: &[HistogramPoint]) -> f64 {
+    let histograms = Points::without_starts(histograms);
     count_pairs(floats, histograms, |before, now| match (before, now) {
-        (Sample::Float(a), Sample::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
-        (Sample::Histogram(a), Sample::Histogram(b)) => !same_histogram(a, b),
+        (Sample::Float(a, _), Sample::Float(b, _)) => a != b && !(a.is_nan() && b.is_nan()),
+        (Sample::Histogram(a, _), Sample::Histogram(b, _)) => !same_histogram(a, b),
         _ => true,
     })
 }
 
 /// How often a counter starts anew; a change of kind is a new start.
-pub(super) fn resets(floats: Floats<'_>, histograms: &[HistogramPoint]) -> f64 {
+pub(super) fn resets(floats: Floats<'_>, histograms: Points<'_>) -> f64 {
     count_pairs(floats, histograms, |before, now| match (before, now) {
-        (Sample::Float(a), Sample::Float(b)) => b < a,
-        (Sample::Histogram(a), Sample::Histogram(b)) => {
+        (Sample::Float(a, at), Sample::Float(b, then)) => b < a || then.is_restart_after(at),
+        (Sample::Histogram(a, at), Sample::Histogram(b, then)) => {
             FloatHistogram::from(b).is_reset_after(&FloatHistogram::from(a))
+                || then.is_restart_after(at)
         }
         _ => true,
     })

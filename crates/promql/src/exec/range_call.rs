@@ -2,19 +2,20 @@
 
 use std::collections::HashSet;
 
+use ferula_diag::Span;
 use ferula_model::text::quote::quoted;
 use ferula_model::{Labels, Timestamp};
 use ferula_storage::{Columns, HistogramPoint};
 
 use super::extended::Edges;
 use super::native::Purpose;
-use super::native_range::{self, Floats, Notes};
+use super::native_range::{self, Floats, Notes, Points};
 use super::row::without_metadata;
 use super::{ABSENT, Column, Exec, Meta, Row, Sink, is_absent};
 use crate::budget::histogram_weight;
 use crate::error::QueryError;
 use crate::functions::over_time::{self, seconds};
-use crate::functions::rate::{between, extrapolate};
+use crate::functions::rate::{StartedCounters, between, extrapolate};
 use crate::functions::regression;
 use crate::functions::sum::{Compensated, Mean, variance};
 use crate::plan::{Grid, Matrix, RangeCall, RangeFunc, Samples};
@@ -184,20 +185,38 @@ impl<'q> Exec<'q> {
                 self.notes.warn(message, span);
             }
         }
-        let counter = matches!(call.name, "rate" | "increase");
-        let looks_like_counter = ["_total", "_sum", "_count", "_bucket"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix));
-        if counter
-            && !name.is_empty()
-            && !looks_like_counter
-            && row.values.iter().any(|&v| !is_absent(v))
-        {
-            self.notes.info(
-                format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", quoted(name)),
-                span,
-            );
+        if notes.overlapping > 0 {
+            self.notes.overlapping(name, notes.overlapping, span);
         }
+        if matches!(call.name, "rate" | "increase") && row.values.iter().any(|&v| !is_absent(v)) {
+            self.note_counter(meta, name, span);
+        }
+    }
+
+    /// Notes if a metric does not look like the counter it is taken for.
+    fn note_counter(&self, meta: Meta<'_>, name: &str, span: Span) {
+        if name.is_empty() {
+            return;
+        }
+        let doubt = if self.type_and_unit_labels {
+            let kind = meta.labels.value("__type__");
+            if matches!(kind, "counter" | "histogram") {
+                return;
+            }
+            format!(
+                "__type__ label is not set to \"counter\" or \"histogram\", got {}",
+                quoted(kind)
+            )
+        } else {
+            let suffixes = ["_total", "_sum", "_count", "_bucket"];
+            if suffixes.iter().any(|suffix| name.ends_with(suffix)) {
+                return;
+            }
+            "name does not end in _total/_sum/_count/_bucket".to_owned()
+        };
+        let name = quoted(name);
+        let message = format!("metric might not be a counter, {doubt}: {name}");
+        self.notes.info(message, span);
     }
 }
 
@@ -214,6 +233,7 @@ fn compact(row: &Row, grid: Grid, columns: &mut Columns) {
         .histograms
         .extend(row.histograms.iter().map(|(step, h)| HistogramPoint {
             timestamp: grid.at(*step as usize),
+            start_timestamp: 0,
             histogram: native_range::without_hint(h),
         }));
 }
@@ -257,7 +277,20 @@ impl Work<'_> {
         notes: &mut Notes,
     ) -> Result<(), QueryError> {
         self.looked_at = self.spans.find(self.windows, &columns.timestamps);
-        self.floats(&columns.timestamps, &columns.values, &mut row.values)?;
+        let starts: &[Timestamp] = match self.call.uses_starts {
+            true => &columns.start_timestamps,
+            false => &[],
+        };
+        if starts.is_empty() {
+            self.floats(&columns.timestamps, &columns.values, &mut row.values)?;
+        } else {
+            let counters = StartedCounters {
+                timestamps: &columns.timestamps,
+                values: &columns.values,
+                starts,
+            };
+            self.started(&counters, &mut row.values, notes);
+        }
         if columns.histograms.is_empty() {
             return Ok(());
         }
@@ -271,12 +304,39 @@ impl Work<'_> {
                 let floats = self.spans.get(step);
                 let floats = Floats {
                     timestamps: &columns.timestamps[floats.clone()],
+                    starts: starts.get(floats.clone()).unwrap_or_default(),
                     values: &columns.values[floats],
                 };
                 self.with_histograms(step, floats, window, row, notes);
             }
         }
         Ok(())
+    }
+
+    /// The functions that look at start timestamps, of floats alone.
+    fn started(&self, counters: &StartedCounters<'_>, out: &mut [f64], notes: &mut Notes) {
+        let (ts, vs) = (counters.timestamps, counters.values);
+        match self.call.func {
+            RangeFunc::Extrapolated(kind) => {
+                let windows = (self.windows, &self.spans);
+                notes.overlapping += counters.extrapolate(kind, windows, out);
+            }
+            RangeFunc::Irate => self.spans.each(|step, lo, hi| {
+                if hi - lo >= 2 {
+                    let last = [hi - 2, hi - 1];
+                    let restarted = counters.restarts_at(hi - 1);
+                    let change = between(true, restarted, last.map(|i| ts[i]), last.map(|i| vs[i]));
+                    out[step] = change.unwrap_or(ABSENT);
+                }
+            }),
+            // Resets: the plan sees to it that there are no others.
+            _ => self.spans.each(|step, lo, hi| {
+                if lo < hi {
+                    let is_reset = |&i: &usize| vs[i] < vs[i - 1] || counters.restarts_at(i);
+                    out[step] = (lo + 1..hi).filter(is_reset).count() as f64;
+                }
+            }),
+        }
     }
 
     /// Everything that looks at floats alone; a step without float stays as it is.
@@ -300,7 +360,8 @@ impl Work<'_> {
                 spans.each(|step, lo, hi| {
                     if hi - lo >= 2 {
                         let last = [hi - 2, hi - 1];
-                        let change = between(per_second, last.map(|i| ts[i]), last.map(|i| vs[i]));
+                        let (t, v) = (last.map(|i| ts[i]), last.map(|i| vs[i]));
+                        let change = between(per_second, false, t, v);
                         out[step] = change.unwrap_or(ABSENT);
                     }
                 });
@@ -363,6 +424,13 @@ impl Work<'_> {
         result
     }
 
+    fn points<'c>(&self, points: &'c [HistogramPoint]) -> Points<'c> {
+        Points {
+            points,
+            use_starts: self.call.uses_starts,
+        }
+    }
+
     /// Corrects a step whose window holds histograms.
     fn with_histograms(
         &self,
@@ -406,7 +474,8 @@ impl Work<'_> {
             }
             RangeFunc::Extrapolated(kind) if floats.is_empty() => {
                 let windows = (self.windows.edges(step), self.windows.width_ms);
-                let result = native_range::extrapolate(kind, histograms, windows, notes);
+                let points = self.points(histograms);
+                let result = native_range::extrapolate(kind, points, windows, notes);
                 row.histograms.extend(result.map(|h| (step as u32, h)));
             }
             RangeFunc::Sum | RangeFunc::Avg | RangeFunc::Extrapolated(_) => {
@@ -423,7 +492,8 @@ impl Work<'_> {
                     (0, Some(before)) if floats.last().is_none_or(|&t| before.timestamp >= t) => {
                         *value = ABSENT;
                         let per_second = self.call.func == RangeFunc::Irate;
-                        let result = native_range::between(per_second, before, last, notes);
+                        let pair = self.points(&histograms[histograms.len() - 2..]);
+                        let result = native_range::between(per_second, pair, notes);
                         row.histograms.extend(result.map(|h| (step as u32, h)));
                     }
                     _ if floats.is_empty() => {}
@@ -434,7 +504,7 @@ impl Work<'_> {
                 }
             }
             RangeFunc::Changes => *value = native_range::changes(samples, histograms),
-            RangeFunc::Resets => *value = native_range::resets(samples, histograms),
+            RangeFunc::Resets => *value = native_range::resets(samples, self.points(histograms)),
             RangeFunc::Min
             | RangeFunc::Max
             | RangeFunc::Stddev

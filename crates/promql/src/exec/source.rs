@@ -7,7 +7,7 @@ use super::{Exec, Meta, Row, Sink};
 use crate::budget::{Charge, histogram_weight};
 use crate::error::QueryError;
 use crate::plan::{Grid, NodeId, Source};
-use crate::select::{latest, latest_timestamps};
+use crate::select::{Stamp, latest, latest_times};
 
 /// The series of a selection.
 pub(crate) struct Loaded {
@@ -91,10 +91,11 @@ impl<'q> Exec<'q> {
         })
     }
 
-    /// The timestamps of what an instant selector sees.
+    /// The times of what an instant selector sees.
     pub(super) fn sample_times(
         &self,
         (id, source): (NodeId, &Source),
+        stamp: Stamp,
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
@@ -103,7 +104,7 @@ impl<'q> Exec<'q> {
         let loaded = &self.data[source.selection];
         let mut row = Row::default();
         self.decode_each((id, source), |series, columns| {
-            latest_timestamps(columns, refs, loaded.lookback_ms, &mut row);
+            latest_times(stamp, columns, refs, loaded.lookback_ms, &mut row);
             self.budget.count(grid.count as u64);
             sink(Meta::named(&series.labels), &mut row)
         })

@@ -7,5 +7,6 @@ pub(crate) mod math;
 pub(crate) mod over_time;
 pub(crate) mod rate;
 pub(crate) mod regression;
+pub(crate) mod starts;
 pub(crate) mod sum;
 pub(crate) mod time;

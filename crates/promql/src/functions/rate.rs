@@ -2,6 +2,7 @@
 
 use ferula_model::Timestamp;
 
+use super::starts::{Stamps, each_pair};
 use crate::select::{Spans, Windows};
 
 /// How much further than the mean distance of samples the first or last one may be from the
@@ -23,6 +24,14 @@ impl Extrapolated {
     /// Whether falling values are resets.
     pub(crate) fn is_counter(self) -> bool {
         self != Self::Delta
+    }
+
+    /// What the change between a window's samples is multiplied with.
+    pub(crate) fn scale(self, factor: f64, width_ms: i64) -> f64 {
+        match self {
+            Self::Rate => factor / (width_ms as f64 / 1000.0),
+            Self::Increase | Self::Delta => factor,
+        }
     }
 }
 
@@ -58,11 +67,81 @@ pub(crate) fn extrapolate(
             count: hi - lo,
         };
         let factor = window.factor(kind.is_counter().then_some((values[lo], change)));
-        out[step] = match kind {
-            Extrapolated::Rate => change * (factor / (windows.width_ms as f64 / 1000.0)),
-            Extrapolated::Increase | Extrapolated::Delta => change * factor,
-        };
+        out[step] = change * kind.scale(factor, windows.width_ms);
     });
+}
+
+/// Counters with start timestamps, one for each value.
+pub(crate) struct StartedCounters<'c> {
+    pub(crate) timestamps: &'c [Timestamp],
+    pub(crate) values: &'c [f64],
+    pub(crate) starts: &'c [Timestamp],
+}
+
+impl StartedCounters<'_> {
+    /// Fills `out` with `rate` or `increase` of each window as [`extrapolate`] does, but knows of
+    /// new starts that no falling value shows, and that a counter was zero when it started. Gives
+    /// back how many windows have samples whose counting overlaps that of the one before.
+    pub(crate) fn extrapolate(
+        &self,
+        kind: Extrapolated,
+        (windows, spans): (Windows, &Spans),
+        out: &mut [f64],
+    ) -> u64 {
+        let (timestamps, values) = (self.timestamps, self.values);
+        let (mut resets, mut overlaps) = (Vec::new(), Vec::new());
+        each_pair(timestamps, self.starts, |i, before, sample| {
+            if values[i] < values[i - 1] || sample.is_restart_after(before) {
+                resets.push(i);
+            }
+            if sample.overlaps(before) {
+                overlaps.push(i);
+            }
+        });
+        let among = |places: &[usize], lo: usize, hi: usize| {
+            places.partition_point(|&i| i <= lo)..places.partition_point(|&i| i < hi)
+        };
+        let mut overlapping = 0;
+        spans.each(|step, lo, hi| {
+            let edges = windows.edges(step);
+            let zero_at = (lo < hi).then(|| self.stamps(lo).zero_after(edges.0));
+            let zero_at = zero_at.flatten();
+            if hi - lo < 2 && zero_at.is_none() {
+                return;
+            }
+            overlapping += u64::from(!among(&overlaps, lo, hi).is_empty());
+            let mut change = values[hi - 1] - values[lo];
+            for &at in &resets[among(&resets, lo, hi)] {
+                change += values[at - 1];
+            }
+            let window = Window {
+                edges,
+                samples: (timestamps[lo], timestamps[hi - 1]),
+                count: hi - lo,
+            };
+            let factor = match zero_at {
+                Some(zero_at) => {
+                    change += values[lo];
+                    window.factor_since(zero_at)
+                }
+                None => window.factor(Some((values[lo], change))),
+            };
+            out[step] = change * kind.scale(factor, windows.width_ms);
+        });
+        overlapping
+    }
+
+    /// Whether sample `i` counts anew though its value may not have fallen.
+    pub(crate) fn restarts_at(&self, i: usize) -> bool {
+        self.stamps(i).is_restart_after(self.stamps(i - 1))
+    }
+
+    fn stamps(&self, i: usize) -> Stamps {
+        Stamps {
+            at: self.timestamps[i],
+            start: self.starts[i],
+        }
+    }
 }
 
 /// Indices of values smaller than the one before. NaN is not smaller than anything.
@@ -87,35 +166,49 @@ impl Window {
     /// By how much the change between the samples falls short of that between the edges.
     /// `counter` is a counter's first value and its change: it was never below zero.
     pub(crate) fn factor(&self, counter: Option<(f64, f64)>) -> f64 {
-        let seconds = |from: Timestamp, to: Timestamp| to.saturating_sub(from) as f64 / 1000.0;
         let span = seconds(self.samples.0, self.samples.1);
-        let mean_distance = span / (self.count - 1) as f64;
-        let threshold = mean_distance * EXTRAPOLATION_SLACK;
-        let mut to_start = seconds(self.edges.0, self.samples.0);
-        let mut to_end = seconds(self.samples.1, self.edges.1);
-        if to_start >= threshold {
-            to_start = mean_distance / 2.0;
-        }
+        let mut to_start = self.reach(seconds(self.edges.0, self.samples.0));
         if let Some((first, change)) = counter
             && change > 0.0
             && first >= 0.0
         {
             to_start = to_start.min(span * (first / change));
         }
-        if to_end >= threshold {
-            to_end = mean_distance / 2.0;
-        }
+        let to_end = self.reach(seconds(self.samples.1, self.edges.1));
         if span == 0.0 {
             return 1.0;
         }
         (span + to_start + to_end) / span
     }
+
+    /// The same of the change since `zero_at`, a time in the window before its samples: towards
+    /// the start, there is nothing to guess.
+    pub(crate) fn factor_since(&self, zero_at: Timestamp) -> f64 {
+        let span = seconds(zero_at, self.samples.1);
+        (span + self.reach(seconds(self.samples.1, self.edges.1))) / span
+    }
+
+    /// How far the series is taken to reach beyond a sample that is `distance` from an edge.
+    fn reach(&self, distance: f64) -> f64 {
+        let gaps = self.count.saturating_sub(1).max(1) as f64;
+        let mean_distance = seconds(self.samples.0, self.samples.1) / gaps;
+        if distance >= mean_distance * EXTRAPOLATION_SLACK {
+            mean_distance / 2.0
+        } else {
+            distance
+        }
+    }
 }
 
-/// The change between the last two samples: of a gauge, or of a counter per second.
-/// `None` if they have the same time.
+fn seconds(from: Timestamp, to: Timestamp) -> f64 {
+    to.saturating_sub(from) as f64 / 1000.0
+}
+
+/// The change between the last two samples: of a gauge, or of a counter per second, which may be
+/// known to have `restarted` between them. `None` if they have the same time.
 pub(crate) fn between(
     per_second: bool,
+    restarted: bool,
     timestamps: [Timestamp; 2],
     values: [f64; 2],
 ) -> Option<f64> {
@@ -127,7 +220,11 @@ pub(crate) fn between(
     if !per_second {
         return Some(last - before);
     }
-    let change = if last < before { last } else { last - before };
+    let change = if restarted || last < before {
+        last
+    } else {
+        last - before
+    };
     Some(change / (elapsed_ms as f64 / 1000.0))
 }
 
@@ -182,8 +279,11 @@ mod tests {
 
     #[test]
     fn last_two() {
-        assert_eq!(between(true, [30_000, 45_000], [10.0, 3.0]), Some(0.2));
-        assert_eq!(between(false, [30_000, 45_000], [10.0, 3.0]), Some(-7.0));
-        assert_eq!(between(true, [5, 5], [1.0, 2.0]), None);
+        let times = [30_000, 45_000];
+        assert_eq!(between(true, false, times, [10.0, 3.0]), Some(0.2));
+        assert_eq!(between(true, false, times, [3.0, 6.0]), Some(0.2));
+        assert_eq!(between(true, true, times, [3.0, 6.0]), Some(0.4));
+        assert_eq!(between(false, false, times, [10.0, 3.0]), Some(-7.0));
+        assert_eq!(between(true, false, [5, 5], [1.0, 2.0]), None);
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) lookback_ms: i64,
     /// The step of subqueries that state none.
     pub(crate) subquery_step_ms: i64,
+    /// Whether start timestamps are looked at.
+    pub(crate) use_start_timestamps: bool,
 }
 
 /// The query's own times: what `@ start()`, `@ end()` and functions like `step()` mean.

@@ -6,13 +6,14 @@ use ferula_model::{Labels, MatchOp, Matcher};
 
 use super::build::{Builder, Context, Enclosing};
 use super::{
-    HistogramCall, HistogramStat, HistogramWanted, Map, Node, Op, RangeCall, RangeFunc, Relabel,
-    SortOrder,
+    HistogramCall, HistogramStat, HistogramWanted, Map, Matrix, Node, Op, RangeCall, RangeFunc,
+    Relabel, Samples, SortOrder, Source,
 };
 use crate::error::QueryError;
 use crate::functions::rate::Extrapolated;
 use crate::functions::{math, time};
-use crate::syntax::ast::{Call, Expr, Extended, StringLiteral};
+use crate::select::Stamp;
+use crate::syntax::ast::{Call, Expr, Extended, Selector, StringLiteral};
 
 /// Milliseconds as seconds, for times the query itself states.
 fn seconds(ms: i64) -> f64 {
@@ -104,6 +105,7 @@ impl Builder<'_> {
             "vector" => Op::VectorOf(Box::new(self.arg(call, 0, cx)?)),
             "clamp" | "clamp_min" | "clamp_max" | "round" => return self.bounded(call, cx),
             "timestamp" => return self.timestamp(call, cx),
+            "start_timestamp" => return self.start_timestamp(call, cx),
             "absent" => Op::Absent {
                 labels: absent_labels(call.args.first()),
                 child: Box::new(self.arg(call, 0, cx)?),
@@ -154,6 +156,7 @@ impl Builder<'_> {
         let op = Op::RangeCall(Box::new(RangeCall {
             name: call.func.name,
             func,
+            uses_starts: self.settings.use_start_timestamps && can_use_starts(func, &matrix),
             matrix,
             params,
             param_span,
@@ -186,11 +189,36 @@ impl Builder<'_> {
 
     fn timestamp(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
         if let Expr::Selector(selector) = argument(call, 0)?.unparen() {
-            let times = Op::SampleTimes(self.instant_source(selector, cx));
-            return Ok(map(call.func.name, Map::DropName, times.into()));
+            return Ok(self.sample_times(call, selector, Stamp::Taken, cx));
         }
         let child = self.arg(call, 0, cx)?;
         Ok(map(call.func.name, Map::EvaluationTime, child))
+    }
+
+    /// What is not a selector has no start timestamps: the result has no series.
+    fn start_timestamp(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
+        if !self.settings.use_start_timestamps {
+            return Err(QueryError::execution(
+                "function \"start_timestamp\" is not enabled; the feature flag use-start-timestamps enables it",
+            ));
+        }
+        if let Expr::Selector(selector) = argument(call, 0)?.unparen() {
+            return Ok(self.sample_times(call, selector, Stamp::Started, cx));
+        }
+        let child = self.arg(call, 0, cx)?;
+        Ok(map(call.func.name, Map::Nothing, child))
+    }
+
+    fn sample_times(
+        &mut self,
+        call: &Call,
+        selector: &Selector,
+        stamp: Stamp,
+        cx: &Context<'_>,
+    ) -> Node {
+        let source = self.instant_source(selector, cx);
+        let times = Op::SampleTimes { source, stamp };
+        map(call.func.name, Map::DropName, times.into())
     }
 
     fn sort(&mut self, call: &Call, cx: &Context<'_>) -> Result<Node, QueryError> {
@@ -292,6 +320,18 @@ impl Builder<'_> {
         }));
         Ok(op.into())
     }
+}
+
+/// Whether start timestamps say something to `func`. Subqueries have none, and the edges of
+/// `anchored` and `smoothed` windows are found without them.
+fn can_use_starts(func: RangeFunc, matrix: &Matrix) -> bool {
+    let counts = match func {
+        RangeFunc::Extrapolated(kind) => kind.is_counter(),
+        RangeFunc::Irate | RangeFunc::Resets => true,
+        _ => false,
+    };
+    let plain = |source: &Source| source.extended.is_none();
+    counts && matches!(&matrix.samples, Samples::Stored(source) if plain(source))
 }
 
 /// Refuses `anchored` and `smoothed` range vectors in functions they have no meaning for.

@@ -28,7 +28,7 @@ pub(crate) use print::Described;
 use crate::functions::math::Math;
 use crate::functions::rate::Extrapolated;
 use crate::functions::time::Calendar;
-use crate::select::{Refs, Windows};
+use crate::select::{Refs, Stamp, Windows};
 use crate::syntax::ast::{AggregateOp, BinaryOp, Extended, Matching};
 
 /// A query, ready to run.
@@ -167,8 +167,8 @@ pub(crate) enum Op {
     VectorOf(Box<Node>),
     /// An instant selector.
     Selector(Source),
-    /// The timestamps of the samples an instant selector sees, still under the metric's name.
-    SampleTimes(Source),
+    /// The times of the samples an instant selector sees, still under the metric's name.
+    SampleTimes { source: Source, stamp: Stamp },
     /// A range vector; only as a whole query.
     Matrix(Matrix),
     /// A function of a range vector.
@@ -216,6 +216,8 @@ pub(crate) struct RangeCall {
     pub(crate) name: &'static str,
     pub(crate) func: RangeFunc,
     pub(crate) matrix: Matrix,
+    /// Whether it looks at start timestamps.
+    pub(crate) uses_starts: bool,
     /// Scalar arguments, in order.
     pub(crate) params: Vec<Node>,
     /// Where the first scalar argument is.
@@ -276,6 +278,8 @@ pub(crate) enum Map {
     EvaluationTime,
     /// Nothing but the loss of the metric's name.
     DropName,
+    /// No sample at all.
+    Nothing,
     /// A number of each native histogram.
     HistogramStat(HistogramStat),
 }

@@ -14,6 +14,7 @@ use super::{
     Aggregate, Grouping, HistogramCall, HistogramWanted, Link, Map, Matrix, Node, NodeId, Op,
     Param, Plan, Samples, SortOrder, Source,
 };
+use crate::select::Stamp;
 use crate::syntax::shown_labels;
 
 /// A node of a plan in words.
@@ -111,7 +112,13 @@ impl Titles<'_> {
             Op::ScalarOf(_) => "scalar".to_owned(),
             Op::VectorOf(_) => "vector".to_owned(),
             Op::Selector(source) => self.source(source, None),
-            Op::SampleTimes(source) => format!("times of {}", self.source(source, None)),
+            Op::SampleTimes { source, stamp } => {
+                let times = match stamp {
+                    Stamp::Taken => "times",
+                    Stamp::Started => "start times",
+                };
+                format!("{times} of {}", self.source(source, None))
+            }
             Op::Matrix(_) => "samples".to_owned(),
             Op::RangeCall(call) => call.name.to_owned(),
             Op::Map { name, .. } => (*name).to_owned(),

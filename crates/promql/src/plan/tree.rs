@@ -16,7 +16,7 @@ impl Node {
     pub(super) fn for_each_part(&mut self, visit: &mut dyn FnMut(Part<'_>)) {
         match &mut self.op {
             Op::Number(_) | Op::Text(_) | Op::Time | Op::Shared(_) => {}
-            Op::Selector(source) | Op::SampleTimes(source) => visit(Part::Source(source)),
+            Op::Selector(source) | Op::SampleTimes { source, .. } => visit(Part::Source(source)),
             Op::ScalarNegate(child)
             | Op::ScalarOf(child)
             | Op::VectorOf(child)

@@ -397,6 +397,7 @@ fn decode_histograms(
         before = Some(histogram.clone());
         out.push(HistogramPoint {
             timestamp,
+            start_timestamp: 0,
             histogram,
         });
     }
