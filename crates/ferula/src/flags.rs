@@ -168,6 +168,18 @@ pub(crate) const FLAGS: &[Flag] = &[
         "50000000",
         "Samples one query may hold in memory",
     ),
+    works(
+        "query.bytes-max",
+        Value,
+        "1GiB",
+        "Bytes one query may hold in memory",
+    ),
+    works(
+        "query.bytes-max-total",
+        Value,
+        "4GiB",
+        "Bytes all queries together may hold in memory, their answers on the way out included",
+    ),
     works("log.level", Value, "info", "debug, info, warn or error"),
     works("log.format", Value, "logfmt", "logfmt or json"),
     works(

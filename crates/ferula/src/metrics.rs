@@ -123,6 +123,16 @@ fn engine(out: &mut TextWriter, process: &Process) {
         "Queries that may run at once.",
     )
     .sample(&[], options.concurrency_max as f64);
+    out.gauge(
+        "ferula_query_memory_bytes",
+        "Memory held by queries and by answers on their way out.",
+    )
+    .sample(&[], process.engine.bytes_held() as f64);
+    out.gauge(
+        "ferula_query_memory_bytes_max",
+        "Memory that queries may hold together.",
+    )
+    .sample(&[], options.bytes_max_total as f64);
     out.counter(
         "prometheus_engine_query_samples_total",
         "Samples looked at by all queries.",

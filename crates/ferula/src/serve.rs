@@ -228,6 +228,8 @@ impl Server {
             lookback: settings.lookback,
             timeout: settings.query_timeout,
             samples_max: settings.query_samples_max,
+            bytes_max: settings.query_bytes_max,
+            bytes_max_total: settings.query_bytes_max_total,
             concurrency_max: settings.query_concurrency,
             waiting_max: settings.query_waiting,
             subquery_step: config.global.evaluation_interval,

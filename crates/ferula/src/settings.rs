@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) query_concurrency: usize,
     pub(crate) query_waiting: usize,
     pub(crate) query_samples_max: u64,
+    pub(crate) query_bytes_max: u64,
+    pub(crate) query_bytes_max_total: u64,
     pub(crate) log_level: Level,
     pub(crate) log_format: Format,
     pub(crate) features: Vec<String>,
@@ -77,6 +79,8 @@ impl Reader<'_> {
             query_concurrency: self.number("query.max-concurrency") as usize,
             query_waiting: self.number("query.max-queued") as usize,
             query_samples_max: self.number("query.max-samples"),
+            query_bytes_max: self.read("query.bytes-max", size::parse, 0),
+            query_bytes_max_total: self.read("query.bytes-max-total", size::parse, 0),
             log_level: self.one_of(
                 "log.level",
                 &[

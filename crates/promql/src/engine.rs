@@ -11,7 +11,7 @@ use futures::stream::{StreamExt, TryStreamExt};
 
 use crate::active::{Active, ActiveQuery, Registry};
 use crate::annotations::Annotations;
-use crate::budget::Budget;
+use crate::budget::{Budget, MemoryPool};
 use crate::cancel::CancelToken;
 use crate::error::{QueryError, Stage};
 use crate::exec::{Exec, Loaded, Trace, finish};
@@ -37,6 +37,10 @@ pub struct EngineOptions {
     pub timeout: Duration,
     /// How many samples a query may hold at once.
     pub samples_max: u64,
+    /// How many bytes a query may hold at once.
+    pub bytes_max: u64,
+    /// How many bytes all queries may hold at once.
+    pub bytes_max_total: u64,
     /// The step of subqueries that state none.
     pub subquery_step: Duration,
     /// How many queries run at once; more wait, and tenants that wait take turns.
@@ -65,6 +69,8 @@ impl EngineOptions {
             lookback: Duration::from_secs(300),
             timeout: Duration::from_secs(120),
             samples_max: 50_000_000,
+            bytes_max: 1 << 30,
+            bytes_max_total: 4 << 30,
             subquery_step: Duration::from_secs(60),
             concurrency_max: 20,
             waiting_max: 512,
@@ -123,6 +129,7 @@ pub struct Query {
 pub struct Engine {
     options: EngineOptions,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) memory: Arc<MemoryPool>,
     turns: Arc<Turns>,
     pub(crate) active: Arc<Registry>,
     pub(crate) journal: OnceLock<Arc<dyn Journal>>,
@@ -137,6 +144,7 @@ impl Engine {
             active: Arc::default(),
             journal: OnceLock::new(),
             metrics: EngineMetrics::new(Arc::clone(&clock)),
+            memory: MemoryPool::new(options.bytes_max_total),
             options,
             clock,
         }
@@ -145,6 +153,11 @@ impl Engine {
     /// How the engine works.
     pub fn options(&self) -> &EngineOptions {
         &self.options
+    }
+
+    /// How many bytes running queries and results on their way out hold.
+    pub fn bytes_held(&self) -> u64 {
+        self.memory.bytes()
     }
 
     /// What the engine counts.
@@ -387,6 +400,10 @@ struct Explain {
 impl Job {
     fn evaluate(self) -> Result<QueryResult, QueryError> {
         let notes = Annotations::default();
+        for loaded in &self.loaded {
+            self.budget.count_series(loaded.series.len() as u64);
+            self.budget.charge(loaded.amount())?.keep();
+        }
         let mut exec = Exec {
             plan: &self.plan,
             data: &self.loaded,
@@ -414,17 +431,20 @@ impl Job {
             });
         drop(exec);
         let (warnings, infos) = notes.render(&self.text);
+        let stats = QueryStats {
+            samples_total: self.budget.total(),
+            samples_peak: self.budget.peak(),
+            bytes_peak: self.budget.bytes_peak(),
+            series: self.budget.series(),
+            ..QueryStats::default()
+        };
         Ok(QueryResult {
-            explanation,
             value,
             warnings,
             infos,
-            stats: QueryStats {
-                samples_total: self.budget.total(),
-                samples_peak: self.budget.peak(),
-                series: self.loaded.iter().map(|l| l.series.len() as u64).sum(),
-                ..QueryStats::default()
-            },
+            stats,
+            explanation,
+            _memory: self.budget.taken_by_result(),
         })
     }
 }

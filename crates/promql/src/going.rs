@@ -8,7 +8,7 @@ use ferula_model::TenantId;
 use futures::future::{self, Either};
 
 use crate::active::Active;
-use crate::budget::Budget;
+use crate::budget::{Budget, Limits};
 use crate::cancel::CancelToken;
 use crate::engine::{Engine, Query, QueryParams, Times};
 use crate::error::{QueryError, Stage};
@@ -44,12 +44,14 @@ impl<'q> Going<'q> {
         let timeout = params.timeout.map_or(longest, |t| t.min(longest));
         let deadline = begun.saturating_add(timeout);
         let stop = CancelToken::default();
-        let budget = Arc::new(Budget::new(
-            Arc::clone(&engine.clock),
+        let limits = Limits {
             deadline,
-            [params.cancel.clone(), stop.clone()],
-            engine.options().samples_max,
-        ));
+            cancel: [params.cancel.clone(), stop.clone()],
+            samples_max: engine.options().samples_max,
+            bytes_max: engine.options().bytes_max,
+        };
+        let (clock, memory) = (Arc::clone(&engine.clock), Arc::clone(&engine.memory));
+        let budget = Arc::new(Budget::new(clock, limits, memory));
         Self {
             engine,
             query,

@@ -29,7 +29,7 @@ mod turns;
 pub use active::ActiveQuery;
 pub use cancel::CancelToken;
 pub use engine::{Engine, EngineOptions, Query, QueryParams, Times};
-pub use error::{QueryError, Stage};
+pub use error::{MemoryLimit, QueryError, Stage};
 pub use exec::Measured;
 pub use explain::{Explained, Explanation};
 pub use journal::{Finished, Journal, Origin};

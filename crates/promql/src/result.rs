@@ -1,10 +1,12 @@
 //! What a query yields.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ferula_model::{Labels, Timestamp, Value};
 use ferula_storage::Columns;
 
+use crate::budget::Taken;
 use crate::explain::Explanation;
 
 /// A query's answer.
@@ -20,6 +22,8 @@ pub struct QueryResult {
     pub stats: QueryStats,
     /// How it was run, if that was wanted.
     pub explanation: Option<Explanation>,
+    /// The memory it takes, which stays counted as long as it is there.
+    pub(crate) _memory: Arc<Taken>,
 }
 
 /// The value of a query.
@@ -72,6 +76,8 @@ pub struct QueryStats {
     pub samples_total: u64,
     /// The most samples held at once.
     pub samples_peak: u64,
+    /// The most bytes held at once.
+    pub bytes_peak: u64,
     /// Series selected.
     pub series: u64,
     /// Time spent waiting for a turn.

@@ -113,6 +113,37 @@ impl Select for Hook {
 }
 
 #[test]
+fn bytes_are_limited_for_each_query_and_for_all() {
+    // 10 series of 7 days at 1 s: 48 MiB as a vector of all steps.
+    let wide = "x + 0 * count_over_time(x[7d:1s])";
+    let engine_of = |bytes_max, bytes_max_total| {
+        engine(EngineOptions {
+            bytes_max,
+            bytes_max_total,
+            ..EngineOptions::prometheus()
+        })
+    };
+    let params = QueryParams::default();
+    let enough = engine_of(64 << 20, 64 << 20);
+    let held = run(&enough, &store(), wide, &params).expect("enough memory");
+    assert!(held.stats.bytes_peak > 4 << 20, "{:?}", held.stats);
+    assert!(enough.bytes_held() > 0, "the answer takes memory");
+    drop(held);
+    assert_eq!(enough.bytes_held(), 0);
+
+    for (engine, flag) in [
+        (engine_of(4 << 20, 64 << 20), "(--query.bytes-max)"),
+        (engine_of(64 << 20, 4 << 20), "(--query.bytes-max-total)"),
+    ] {
+        let error = text(run(&engine, &store(), wide, &params));
+        assert!(error.contains(flag), "{error}");
+        assert!(error.contains("10 series"), "{error}");
+        assert_eq!(engine.bytes_held(), 0, "a failed query holds nothing");
+        assert!(run(&engine, &store(), "sum(x)", &params).is_ok());
+    }
+}
+
+#[test]
 fn samples_are_limited_before_memory_is_taken() {
     let options = EngineOptions {
         samples_max: 5_000,

@@ -158,6 +158,7 @@ fn query_error(error: QueryError) -> ApiError {
         QueryError::QueueFull { .. } => ApiError::new(ErrorKind::Busy, text),
         QueryError::Execution(_)
         | QueryError::TooManySamples
+        | QueryError::TooManyBytes { .. }
         | QueryError::Storage(_)
         | QueryError::Internal(_) => ApiError::new(ErrorKind::Execution, text),
     }

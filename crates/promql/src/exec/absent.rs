@@ -4,6 +4,7 @@ use ferula_model::Labels;
 
 use super::row::{Key, Row};
 use super::{ABSENT, Column, Exec, Frame, Meta, Sink, is_absent};
+use crate::budget::Amount;
 use crate::error::QueryError;
 use crate::plan::{Grid, Matrix, Node};
 
@@ -57,7 +58,7 @@ impl<'q> Exec<'q> {
     }
 
     fn ones(&self, grid: Grid) -> Result<Row, QueryError> {
-        drop(self.budget.charge(grid.count as u64)?);
+        drop(self.budget.charge(Amount::cells(grid.count as u64))?);
         Ok(Row {
             values: vec![1.0; grid.count],
             histograms: Vec::new(),

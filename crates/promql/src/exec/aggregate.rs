@@ -10,7 +10,7 @@ use super::histogram::quantile_message;
 use super::native::{Folded, Purpose};
 use super::row::{Meta, Row};
 use super::{ABSENT, Exec, Frame, is_absent};
-use crate::budget::Charge;
+use crate::budget::{Amount, Charge, histogram_weight};
 use crate::error::QueryError;
 use crate::functions::sum::{Compensated, Mean};
 use crate::plan::{Aggregate, Grid};
@@ -46,8 +46,12 @@ impl Variance {
     }
 }
 
-/// The histograms of groups and steps that have any, by the cell's index.
-type HistogramCells = HashMap<usize, Folded>;
+/// The histograms of groups and steps that have any.
+struct HistogramCells<'b> {
+    /// By the cell's index.
+    cells: HashMap<usize, Folded>,
+    room: Charge<'b>,
+}
 
 /// The accumulators of all groups at all steps, group by group.
 enum Cells {
@@ -66,6 +70,18 @@ impl Cells {
             AggregateOp::Stddev | AggregateOp::Stdvar => Self::Variance(Vec::new()),
             _ => Self::Number(Vec::new()),
         }
+    }
+
+    /// What `len` cells take.
+    fn amount(&self, len: usize) -> Amount {
+        let bytes = match self {
+            Self::Sum(_) => size_of::<Option<Compensated>>(),
+            Self::Avg(_) => size_of::<Mean>(),
+            Self::Number(_) => size_of::<f64>(),
+            Self::Variance(_) => size_of::<Variance>(),
+        };
+        let beyond_a_float = bytes - size_of::<f64>();
+        Amount::cells(len as u64).and_bytes((beyond_a_float * len) as u64)
     }
 
     fn resize(&mut self, len: usize) {
@@ -188,8 +204,11 @@ impl<'q> Exec<'q> {
         let op = aggregate.op;
         let mut groups = Groups::new(&aggregate.grouping, self.delayed_names);
         let mut cells = Cells::new(op);
-        let mut folded = HistogramCells::default();
-        let mut room: Charge<'_> = self.budget.charge(0)?;
+        let mut folded = HistogramCells {
+            cells: HashMap::new(),
+            room: self.budget.charge(Amount::NONE)?,
+        };
+        let mut room: Charge<'_> = self.budget.charge(Amount::NONE)?;
         self.stream(&aggregate.child, grid, &mut |meta, row| {
             self.without_histograms(aggregate, row);
             if row.is_empty() {
@@ -197,11 +216,11 @@ impl<'q> Exec<'q> {
             }
             let group = groups.of(meta);
             let start = group * grid.count;
-            room.set((groups.len() * grid.count) as u64)?;
+            room.set(cells.amount(groups.len() * grid.count))?;
             cells.resize(groups.len() * grid.count);
             cells.fold(op, start..start + grid.count, row);
             if matches!(op, AggregateOp::Sum | AggregateOp::Avg) {
-                self.fold_histograms(aggregate, meta, start, row, &mut folded);
+                self.fold_histograms(aggregate, meta, start, row, &mut folded)?;
             }
             Ok(())
         })?;
@@ -212,7 +231,7 @@ impl<'q> Exec<'q> {
             let start = group * grid.count;
             row.reset(grid.count);
             cells.finish(op, start..start + grid.count, &mut row.values);
-            if !folded.is_empty() {
+            if !folded.cells.is_empty() {
                 self.finish_histograms(aggregate, start, &mut row, &mut folded);
             }
             frame.push(head, &row)?;
@@ -227,11 +246,12 @@ impl<'q> Exec<'q> {
         meta: Meta<'_>,
         start: usize,
         row: &Row,
-        folded: &mut HistogramCells,
-    ) {
+        folded: &mut HistogramCells<'_>,
+    ) -> Result<(), QueryError> {
         for (step, h) in &row.histograms {
-            match folded.entry(start + *step as usize) {
+            match folded.cells.entry(start + *step as usize) {
                 Entry::Vacant(cell) => {
+                    folded.room.grow(Amount::samples(histogram_weight(h)))?;
                     cell.insert(Folded::new(h, aggregate.op == AggregateOp::Avg));
                 }
                 Entry::Occupied(mut cell) => {
@@ -241,6 +261,7 @@ impl<'q> Exec<'q> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Puts the histograms of a group into its row; where there are floats as well, nothing.
@@ -249,11 +270,11 @@ impl<'q> Exec<'q> {
         aggregate: &Aggregate,
         start: usize,
         row: &mut Row,
-        folded: &mut HistogramCells,
+        folded: &mut HistogramCells<'_>,
     ) {
         let span = aggregate.child_span;
         for step in 0..row.values.len() {
-            let Some(cell) = folded.remove(&(start + step)) else {
+            let Some(cell) = folded.cells.remove(&(start + step)) else {
                 continue;
             };
             if is_absent(row.values[step]) {

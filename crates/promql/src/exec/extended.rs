@@ -12,7 +12,7 @@ use ferula_storage::{Columns, HistogramPoint};
 use super::native::kept;
 use super::native_range::{self, Floats, Notes, Points};
 use super::{ABSENT, Exec, Meta, Row, Sink};
-use crate::budget::histogram_weight;
+use crate::budget::{Amount, histogram_weight};
 use crate::error::QueryError;
 use crate::functions::rate::Extrapolated;
 use crate::histogram::{FloatHistogram, Incompatible, Sign};
@@ -381,7 +381,7 @@ impl Exec<'_> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        let _room = self.budget.charge(grid.count as u64)?;
+        let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let refs = source.refs(grid);
         let lookback_ms = self.data[source.selection].lookback_ms;
         let mut row = Row::default();

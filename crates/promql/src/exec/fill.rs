@@ -98,8 +98,8 @@ struct Missing<'a> {
     value: f64,
     /// The labels of each group that the other side has.
     labels: Vec<Option<Labels>>,
-    here: &'a Present,
-    there: &'a Present,
+    here: &'a Present<'a>,
+    there: &'a Present<'a>,
 }
 
 fn labels_of_groups(

@@ -4,6 +4,7 @@ use ferula_model::Value;
 use ferula_storage::{Columns, HistogramPoint};
 
 use super::{Exec, Frame, is_absent};
+use crate::budget::Amount;
 use crate::error::QueryError;
 use crate::plan::{Grid, Matrix, Node, Op, Plan};
 use crate::result::{MatrixSeries, QueryValue, VectorSample};
@@ -28,11 +29,11 @@ pub(crate) fn finish(
                 frame.drop_marked_names();
                 frame = frame.merge_same_labels()?;
             }
-            Ok(if is_range {
-                into_matrix(&frame, grid)
-            } else {
-                into_vector(&frame, grid)
-            })
+            if is_range {
+                return exec.matrix_of(&frame, grid);
+            }
+            exec.budget.charge(result_amount(frame.len()))?.keep();
+            Ok(vector_of(&frame, grid))
         }
     }
 }
@@ -51,7 +52,7 @@ impl Exec<'_> {
                 value: column.get(0),
             });
         }
-        drop(self.budget.charge(grid.count as u64)?);
+        self.budget.charge(result_amount(grid.count))?.keep();
         let columns = Columns {
             timestamps: (0..grid.count).map(|i| grid.at(i)).collect(),
             values: (0..grid.count).map(|i| column.get(i)).collect(),
@@ -63,12 +64,29 @@ impl Exec<'_> {
         }]))
     }
 
+    /// The samples of all steps, sorted by labels.
+    fn matrix_of(&self, frame: &Frame<'_>, grid: Grid) -> Result<QueryValue, QueryError> {
+        let mut room = self.budget.charge(Amount::NONE)?;
+        let mut series = Vec::with_capacity(frame.len());
+        for i in 0..frame.len() {
+            room.grow(result_amount(grid.count))?;
+            let columns = columns_of(frame, i, grid);
+            if !columns.is_empty() {
+                let labels = frame.labels(i).clone();
+                series.push(MatrixSeries { labels, columns });
+            }
+        }
+        room.keep();
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(QueryValue::Matrix(series))
+    }
+
     /// A range vector as the whole query: the samples themselves.
     fn top_matrix(&self, matrix: &Matrix, grid: Grid) -> Result<QueryValue, QueryError> {
         let (start, end) = matrix.windows(grid).edges(0);
         let inside = |t: i64| start < t && t <= end;
         let mut series: Vec<MatrixSeries> = Vec::new();
-        let mut room = self.budget.charge(0)?;
+        let mut room = self.budget.charge(Amount::NONE)?;
         let edges = self.edges(matrix, matrix.windows(grid));
         self.matrix(matrix, &mut |meta, columns| {
             let lo = columns.timestamps.partition_point(|&t| t <= start);
@@ -88,13 +106,16 @@ impl Exec<'_> {
                 },
             };
             self.budget.count(columns.len() as u64);
-            room.grow(columns.len() as u64)?;
+            room.grow(
+                Amount::samples(columns.len() as u64).and_bytes(TEXT_BYTES * columns.len() as u64),
+            )?;
             if !columns.is_empty() {
                 let labels = meta.resolve(false).labels;
                 series.push(MatrixSeries { labels, columns });
             }
             Ok(())
         })?;
+        room.keep();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
         if series.windows(2).any(|w| w[0].labels == w[1].labels) {
             return Err(QueryError::same_labelset());
@@ -103,7 +124,17 @@ impl Exec<'_> {
     }
 }
 
-fn into_vector(frame: &Frame<'_>, grid: Grid) -> QueryValue {
+/// What the text of a sample takes when it is sent.
+const TEXT_BYTES: u64 = 24;
+
+/// What the samples of a result take, in memory and as text.
+fn result_amount(samples: usize) -> Amount {
+    let text = Amount::NONE.and_bytes(TEXT_BYTES * samples as u64);
+    text.and_bytes(size_of::<(i64, f64)>() as u64 * samples as u64)
+}
+
+/// The samples of a single step, in the engine's order.
+fn vector_of(frame: &Frame<'_>, grid: Grid) -> QueryValue {
     let samples = (0..frame.len()).filter_map(|i| {
         let value = match frame.histogram(i, 0) {
             Some(h) => Value::Histogram(h.clone()),
@@ -118,31 +149,22 @@ fn into_vector(frame: &Frame<'_>, grid: Grid) -> QueryValue {
     QueryValue::Vector(samples.collect())
 }
 
-fn into_matrix(frame: &Frame<'_>, grid: Grid) -> QueryValue {
-    let mut series: Vec<MatrixSeries> = (0..frame.len())
-        .map(|i| {
-            let mut columns = Columns::default();
-            for (step, &v) in frame.values(i).iter().enumerate() {
-                if !is_absent(v) {
-                    columns.timestamps.push(grid.at(step));
-                    columns.values.push(v);
-                }
-            }
-            let histograms = frame.histograms(i).iter();
-            columns
-                .histograms
-                .extend(histograms.map(|(step, h)| HistogramPoint {
-                    timestamp: grid.at(*step as usize),
-                    start_timestamp: 0,
-                    histogram: h.clone(),
-                }));
-            MatrixSeries {
-                labels: frame.labels(i).clone(),
-                columns,
-            }
-        })
-        .filter(|series| !series.columns.is_empty())
-        .collect();
-    series.sort_by(|a, b| a.labels.cmp(&b.labels));
-    QueryValue::Matrix(series)
+/// The samples of a series, each with its time.
+fn columns_of(frame: &Frame<'_>, i: usize, grid: Grid) -> Columns {
+    let mut columns = Columns::default();
+    for (step, &v) in frame.values(i).iter().enumerate() {
+        if !is_absent(v) {
+            columns.timestamps.push(grid.at(step));
+            columns.values.push(v);
+        }
+    }
+    let histograms = frame.histograms(i).iter();
+    columns
+        .histograms
+        .extend(histograms.map(|(step, h)| HistogramPoint {
+            timestamp: grid.at(*step as usize),
+            start_timestamp: 0,
+            histogram: h.clone(),
+        }));
+    columns
 }

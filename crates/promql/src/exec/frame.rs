@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 
 use super::row::{Key, is_metadata, without_metadata};
 use super::{Exec, Meta, Row, Sink, is_absent};
-use crate::budget::{Budget, Charge, histogram_weight};
+use crate::budget::{Amount, Budget, Charge, histogram_weight};
 use crate::error::QueryError;
 
 /// Rows of equal length in one piece of memory, in the engine's order.
@@ -35,7 +35,7 @@ impl<'b> Frame<'b> {
             steps,
             rows: Vec::new(),
             values: Vec::new(),
-            charge: budget.charge(0)?,
+            charge: budget.charge(Amount::NONE)?,
         })
     }
 
@@ -49,7 +49,9 @@ impl<'b> Frame<'b> {
             .iter()
             .map(|(_, h)| histogram_weight(h))
             .sum();
-        self.charge.grow(self.steps as u64 + histograms)?;
+        let labels = (key.labels.as_bytes().len() + size_of::<RowHead>()) as u64;
+        let cells = Amount::cells(self.steps as u64).and_bytes(labels);
+        self.charge.grow(cells.and(Amount::samples(histograms)))?;
         self.values.extend_from_slice(&row.values);
         self.rows.push(RowHead {
             key,

@@ -9,6 +9,7 @@ use super::grouping::{Ordinals, push_text};
 use super::row::{Key, Row};
 use super::{Column, Exec, Frame, is_absent};
 use crate::annotations::Repair;
+use crate::budget::Amount;
 use crate::error::QueryError;
 use crate::functions::histogram_classic::{Bucket, Raised, fraction, parse_bound, quantile};
 use crate::histogram::{FloatHistogram, NanNote};
@@ -72,9 +73,9 @@ impl<'q> Exec<'q> {
         grid: Grid,
     ) -> Result<Frame<'q>, QueryError> {
         let outputs = self.outputs(&call.wanted, grid)?;
-        let _room = self
-            .budget
-            .charge((outputs.len() as u64).saturating_mul(grid.count as u64))?;
+        let _room = self.budget.charge(Amount::cells(
+            (outputs.len() as u64).saturating_mul(grid.count as u64),
+        ))?;
         let frame = self.frame(&call.child, grid)?;
         let mut out = Frame::new(self.budget, grid.count)?;
         let mut rows = vec![Row::default(); outputs.len()];

@@ -9,6 +9,7 @@ use ferula_model::{Builder, Labels, METRIC_NAME};
 
 use super::row::{Key, Row};
 use super::{Exec, Frame, Meta, is_absent};
+use crate::budget::Amount;
 use crate::error::QueryError;
 use crate::plan::{Grid, InfoCall};
 use crate::select::{Stamp, latest, latest_times};
@@ -38,7 +39,9 @@ impl<'q> Exec<'q> {
         };
         let known = Known::new((0..base.len()).map(|i| base.labels(i)), is_info);
         let infos = self.info_series(call, &known, grid)?;
-        let room = self.budget.charge(infos.len() as u64 * grid.count as u64)?;
+        let room = self
+            .budget
+            .charge(Amount::cells((infos.len() * grid.count) as u64))?;
         let in_force = in_force(self, &infos)?;
         let mut out = Frame::new(self.budget, grid.count)?;
         let mut row = Row::default();

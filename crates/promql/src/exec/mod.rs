@@ -44,7 +44,7 @@ pub(crate) use trace::Trace;
 use std::cell::OnceCell;
 
 use crate::annotations::Annotations;
-use crate::budget::Budget;
+use crate::budget::{Amount, Budget};
 use crate::error::{QueryError, Stage};
 use crate::plan::{Grid, Node, NodeId, Op, Plan, Samples};
 use crate::syntax::ast::Extended;
@@ -233,7 +233,7 @@ impl<'q> Exec<'q> {
 
     /// Evaluates `child` at the first step and repeats that at every other.
     fn invariant(&self, child: &Node, grid: Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
-        let _room = self.budget.charge(grid.count as u64)?;
+        let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let mut wide = Row::default();
         self.stream(child, grid.first_step(), &mut |meta, row| {
             wide.repeat(row, grid.count);

@@ -12,7 +12,7 @@ use super::native::Purpose;
 use super::native_range::{self, Floats, Notes, Points};
 use super::row::without_metadata;
 use super::{ABSENT, Column, Exec, Meta, Row, Sink, is_absent};
-use crate::budget::histogram_weight;
+use crate::budget::{Amount, histogram_weight};
 use crate::error::QueryError;
 use crate::functions::over_time::{self, seconds};
 use crate::functions::rate::{StartedCounters, between, extrapolate};
@@ -88,7 +88,7 @@ impl<'q> Exec<'q> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        let _room = self.budget.charge(grid.count as u64)?;
+        let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let params = call
             .params
             .iter()

@@ -7,6 +7,7 @@ use super::grouping::{ByGroup, Groups};
 use super::row::{Key, Meta, Row};
 use super::sort::nan_last;
 use super::{ABSENT, Column, Exec, Frame, is_absent};
+use crate::budget::Amount;
 use crate::error::QueryError;
 use crate::functions::sum::quantile;
 use crate::histogram::FloatHistogram;
@@ -215,7 +216,7 @@ impl<'q> Exec<'q> {
         }
         let mut groups = Groups::new(&grouping, self.delayed_names);
         let mut counts: Vec<f64> = Vec::new();
-        let mut room = self.budget.charge(0)?;
+        let mut room = self.budget.charge(Amount::NONE)?;
         self.stream(&aggregate.child, grid, &mut |meta, row| {
             let mut group_of: std::collections::HashMap<u64, usize> = Default::default();
             let mut last = None;
@@ -236,7 +237,7 @@ impl<'q> Exec<'q> {
                 };
                 last = Some((bits, group));
                 if counts.len() < groups.len() * grid.count {
-                    room.set((groups.len() * grid.count) as u64)?;
+                    room.set(Amount::cells((groups.len() * grid.count) as u64))?;
                     counts.resize(groups.len() * grid.count, ABSENT);
                 }
                 let count = &mut counts[group * grid.count + step];
@@ -249,7 +250,7 @@ impl<'q> Exec<'q> {
                     drop_name: meta.drop_name,
                 });
                 if counts.len() < groups.len() * grid.count {
-                    room.set((groups.len() * grid.count) as u64)?;
+                    room.set(Amount::cells((groups.len() * grid.count) as u64))?;
                     counts.resize(groups.len() * grid.count, ABSENT);
                 }
                 let count = &mut counts[group * grid.count + *step as usize];

@@ -1,6 +1,7 @@
 //! Scalars, and operators on numbers.
 
 use super::{Exec, is_absent};
+use crate::budget::Amount;
 use crate::error::QueryError;
 use crate::functions::math;
 use crate::plan::{Chain, Grid, Node, Op};
@@ -182,7 +183,7 @@ impl Exec<'_> {
         fill: impl FnOnce(&mut Vec<f64>) -> Result<(), QueryError>,
     ) -> Result<Column, QueryError> {
         // Scalars live as long as the operation that uses them: not worth holding the room.
-        drop(self.budget.charge(grid.count as u64)?);
+        drop(self.budget.charge(Amount::cells(grid.count as u64))?);
         let mut values = Vec::with_capacity(grid.count);
         fill(&mut values)?;
         Ok(Column::Steps(values))

@@ -3,6 +3,7 @@
 use super::matching::MatchGroups;
 use super::row::Row;
 use super::{Exec, Frame};
+use crate::budget::{Amount, Charge};
 use crate::error::QueryError;
 use crate::plan::Link;
 use crate::syntax::ast::BinaryOp;
@@ -55,26 +56,32 @@ impl<'q> Exec<'q> {
         frame: &Frame<'_>,
         groups: &[usize],
         count: usize,
-    ) -> Result<Present, QueryError> {
+    ) -> Result<Present<'q>, QueryError> {
         let steps = frame.steps();
-        // A mark is a byte, a sample counts as 16.
-        drop(self.budget.charge((count * steps / 16) as u64)?);
+        let room = self
+            .budget
+            .charge(Amount::NONE.and_bytes((count * steps) as u64))?;
         let mut marks = vec![false; count * steps];
         for (i, &group) in groups.iter().enumerate() {
             self.check()?;
             frame.mark_present(i, &mut marks[group * steps..][..steps]);
         }
-        Ok(Present { marks, steps })
+        Ok(Present {
+            marks,
+            steps,
+            _room: room,
+        })
     }
 }
 
 /// Which groups have a series at which step.
-pub(super) struct Present {
+pub(super) struct Present<'b> {
     marks: Vec<bool>,
     steps: usize,
+    _room: Charge<'b>,
 }
 
-impl Present {
+impl Present<'_> {
     pub(super) fn has(&self, group: usize, step: usize) -> bool {
         self.marks[group * self.steps + step]
     }

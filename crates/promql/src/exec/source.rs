@@ -4,10 +4,14 @@ use ferula_storage::{Columns, SelectedSeries};
 
 use super::row::is_metadata;
 use super::{Exec, Meta, Row, Sink};
-use crate::budget::{Charge, histogram_weight};
+use crate::budget::{Amount, Charge, histogram_weight};
 use crate::error::QueryError;
 use crate::plan::{Grid, NodeId, Source};
 use crate::select::{Stamp, latest, latest_times};
+
+/// What a selected series takes beside its labels: two pointers and what a store puts behind
+/// them.
+const SERIES_BYTES: usize = 160;
 
 /// The series of a selection.
 pub(crate) struct Loaded {
@@ -44,6 +48,15 @@ impl Loaded {
     }
 }
 
+impl Loaded {
+    /// What the series take, without their samples.
+    pub(crate) fn amount(&self) -> Amount {
+        let labels = self.series.iter().map(|s| s.labels.as_bytes().len());
+        let labels: usize = labels.sum();
+        Amount::NONE.and_bytes((labels + self.series.len() * SERIES_BYTES) as u64)
+    }
+}
+
 impl<'q> Exec<'q> {
     /// Decodes the series of a source one by one into the same columns.
     pub(crate) fn decode_each(
@@ -53,7 +66,7 @@ impl<'q> Exec<'q> {
     ) -> Result<(), QueryError> {
         let loaded = &self.data[source.selection];
         let mut columns = Columns::default();
-        let mut room: Charge<'_> = self.budget.charge(0)?;
+        let mut room: Charge<'_> = self.budget.charge(Amount::NONE)?;
         for series in &loaded.series {
             self.check()?;
             columns.clear();
@@ -64,7 +77,7 @@ impl<'q> Exec<'q> {
                 .map(|point| histogram_weight(&point.histogram))
                 .sum();
             let samples = columns.values.len() as u64 + histograms;
-            room.set(samples)?;
+            room.set(Amount::samples(samples))?;
             if let Some(trace) = &self.trace {
                 trace.read(id, samples);
             }
@@ -80,7 +93,7 @@ impl<'q> Exec<'q> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        let _room = self.budget.charge(grid.count as u64)?;
+        let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let refs = source.refs(grid);
         let lookback_ms = self.data[source.selection].lookback_ms;
         let mut row = Row::default();
@@ -99,7 +112,7 @@ impl<'q> Exec<'q> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        let _room = self.budget.charge(grid.count as u64)?;
+        let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let refs = source.refs(grid);
         let loaded = &self.data[source.selection];
         let mut row = Row::default();
