@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod kernels;
 mod peers;
 
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ enum Task {
     Peers,
     /// Measure Ferula beside Prometheus and VictoriaMetrics.
     Bench(bench::Options),
+    /// Count the instructions of the hot kernels and compare them with those kept.
+    Kernels(kernels::Options),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
             peers::fetch_missing();
             bench::run(&options)
         }
+        Task::Kernels(options) => kernels::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
