@@ -27,3 +27,25 @@ pub fn thread<T: Send + 'static>(
 ) -> io::Result<thread::JoinHandle<T>> {
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
+
+/// How many threads can compute at once.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Runs `work` on this thread, and `help` on up to `helpers` more until `work` is done: `help`
+/// must come to an end once it is. Where no more threads can be started there are fewer.
+///
+/// # Panics
+/// If a helper did.
+pub fn beside<T>(helpers: usize, help: impl Fn() + Sync, work: impl FnOnce() -> T) -> T {
+    thread::scope(|scope| {
+        for _ in 0..helpers {
+            let builder = thread::Builder::new().name("query-helper".to_owned());
+            if builder.spawn_scoped(scope, &help).is_err() {
+                break;
+            }
+        }
+        work()
+    })
+}

@@ -230,6 +230,7 @@ impl Server {
             samples_max: settings.query_samples_max,
             bytes_max: settings.query_bytes_max,
             bytes_max_total: settings.query_bytes_max_total,
+            threads_max: spawn::cores(),
             concurrency_max: settings.query_concurrency,
             waiting_max: settings.query_waiting,
             subquery_step: config.global.evaluation_interval,

@@ -113,6 +113,14 @@ impl Amount {
         }
     }
 
+    /// The same `times` over.
+    pub(crate) fn times(self, times: u64) -> Self {
+        Self {
+            samples: self.samples.saturating_mul(times),
+            bytes: self.bytes.saturating_mul(times),
+        }
+    }
+
     /// Both together.
     pub(crate) fn and(self, other: Self) -> Self {
         Self {

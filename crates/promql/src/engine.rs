@@ -14,7 +14,7 @@ use crate::annotations::Annotations;
 use crate::budget::{Budget, MemoryPool};
 use crate::cancel::CancelToken;
 use crate::error::{QueryError, Stage};
-use crate::exec::{Exec, Loaded, Trace, finish};
+use crate::exec::{Exec, Helpers, Loaded, Trace, finish};
 use crate::explain::{Explanation, explain, plan_text};
 use crate::going::{Going, Seat};
 use crate::journal::{Journal, Origin};
@@ -41,6 +41,9 @@ pub struct EngineOptions {
     pub bytes_max: u64,
     /// How many bytes all queries may hold at once.
     pub bytes_max_total: u64,
+    /// How many threads may compute one query; all queries together use as many more threads than
+    /// there are queries as one alone could.
+    pub threads_max: usize,
     /// The step of subqueries that state none.
     pub subquery_step: Duration,
     /// How many queries run at once; more wait, and tenants that wait take turns.
@@ -71,6 +74,7 @@ impl EngineOptions {
             samples_max: 50_000_000,
             bytes_max: 1 << 30,
             bytes_max_total: 4 << 30,
+            threads_max: 1,
             subquery_step: Duration::from_secs(60),
             concurrency_max: 20,
             waiting_max: 512,
@@ -130,6 +134,7 @@ pub struct Engine {
     options: EngineOptions,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) memory: Arc<MemoryPool>,
+    helpers: Arc<Helpers>,
     turns: Arc<Turns>,
     pub(crate) active: Arc<Registry>,
     pub(crate) journal: OnceLock<Arc<dyn Journal>>,
@@ -145,6 +150,7 @@ impl Engine {
             journal: OnceLock::new(),
             metrics: EngineMetrics::new(Arc::clone(&clock)),
             memory: MemoryPool::new(options.bytes_max_total),
+            helpers: Arc::new(Helpers::new(options.threads_max.saturating_sub(1))),
             options,
             clock,
         }
@@ -287,6 +293,7 @@ impl Engine {
             plan: prepared.plan,
             loaded: prepared.loaded,
             budget: Arc::clone(&going.budget),
+            helpers: Arc::clone(&self.helpers),
             text: Arc::clone(&query.text),
             is_range: matches!(times, Times::Range { .. }),
             delayed_names: self.options.delayed_name_removal,
@@ -380,6 +387,7 @@ struct Job {
     plan: Plan,
     loaded: Vec<Loaded>,
     budget: Arc<Budget>,
+    helpers: Arc<Helpers>,
     text: Arc<str>,
     is_range: bool,
     delayed_names: bool,
@@ -409,6 +417,7 @@ impl Job {
             data: &self.loaded,
             budget: &self.budget,
             notes: &notes,
+            helpers: &self.helpers,
             delayed_names: self.delayed_names,
             type_and_unit_labels: self.type_and_unit_labels,
             trace: self

@@ -23,6 +23,7 @@ mod map;
 mod matching;
 mod native;
 mod native_range;
+mod parallel;
 mod range_call;
 mod rank;
 mod relabel;
@@ -32,9 +33,11 @@ mod set;
 mod sort;
 mod source;
 mod trace;
+mod windowed;
 
 pub(crate) use finish::finish;
 pub(crate) use frame::Frame;
+pub(crate) use parallel::Helpers;
 pub(crate) use row::{ABSENT, Meta, Row, is_absent};
 pub(crate) use scalar::Column;
 pub(crate) use source::Loaded;
@@ -62,6 +65,7 @@ pub(crate) struct Exec<'q> {
     pub(crate) data: &'q [Loaded],
     pub(crate) budget: &'q Budget,
     pub(crate) notes: &'q Annotations,
+    pub(crate) helpers: &'q Helpers,
     /// Whether names are dropped only when the query is done.
     pub(crate) delayed_names: bool,
     /// Whether the type of a metric is in its labels.

@@ -2,12 +2,16 @@
 
 use ferula_storage::{Columns, SelectedSeries};
 
+use super::parallel::{BATCH, in_order, items_ahead};
 use super::row::is_metadata;
 use super::{Exec, Meta, Row, Sink};
 use crate::budget::{Amount, Charge, histogram_weight};
-use crate::error::QueryError;
+use crate::error::{QueryError, Stage};
 use crate::plan::{Grid, NodeId, Source};
 use crate::select::{Stamp, latest, latest_times};
+
+/// Below this many samples, a few milliseconds of work, one thread does it alone.
+const PARALLEL_SAMPLES_MIN: u64 = 500_000;
 
 /// What a selected series takes beside its labels: two pointers and what a store puts behind
 /// them.
@@ -57,31 +61,120 @@ impl Loaded {
     }
 }
 
+/// What one thread decodes with, kept from series to series.
+struct Decoder<'q, S> {
+    columns: Columns,
+    room: Charge<'q>,
+    scratch: S,
+}
+
+/// What was made of a series.
+#[derive(Default)]
+pub(super) struct Made<T> {
+    /// How many samples the series has, a native histogram counted by its size.
+    pub(super) samples: u64,
+    pub(super) item: T,
+}
+
+/// How each series of a source is computed, on whichever thread.
+pub(super) struct Each<F, M> {
+    /// Makes room for a thread's intermediate results.
+    pub(super) scratch: F,
+    /// Computes what is wanted of a series from its samples.
+    pub(super) make: M,
+    /// What the result of a series takes.
+    pub(super) item: Amount,
+}
+
 impl<'q> Exec<'q> {
+    /// Computes something of every series of a source, on several threads where it pays, and hands
+    /// that to `take` in the order of the series.
+    pub(super) fn each_series<S, T, F, M>(
+        &self,
+        (id, source): (NodeId, &Source),
+        each: &Each<F, M>,
+        mut take: impl FnMut(&SelectedSeries, &mut Made<T>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError>
+    where
+        T: Default + Send,
+        F: Fn() -> S + Sync,
+        M: Fn(&mut Columns, &mut S, &mut T) -> Result<(), QueryError> + Sync,
+    {
+        let all = &self.data[source.selection].series;
+        let budget = self.budget;
+        let maker = |from: usize| {
+            let mut decoder = None;
+            move |i: usize, made: &mut Made<T>| {
+                budget.check(Stage::Evaluation)?;
+                if decoder.is_none() {
+                    decoder = Some(Decoder {
+                        columns: Columns::default(),
+                        room: budget.charge(Amount::NONE)?,
+                        scratch: (each.scratch)(),
+                    });
+                }
+                let Some(decoder) = &mut decoder else {
+                    return Ok(());
+                };
+                made.samples = decode(source, &all[from + i], decoder)?;
+                (each.make)(&mut decoder.columns, &mut decoder.scratch, &mut made.item)
+            }
+        };
+        let mut pass = |i: usize, made: &mut Made<T>| {
+            if let Some(trace) = &self.trace {
+                trace.read(id, made.samples);
+            }
+            take(&all[i], made)
+        };
+
+        // The first few series tell how much work the others are.
+        let first = all.len().min(BATCH);
+        let _room = budget.charge(each.item)?;
+        let (mut make, mut made) = (maker(0), Made::default());
+        let mut samples = 0;
+        for i in 0..first {
+            make(i, &mut made)?;
+            samples += made.samples;
+            pass(i, &mut made)?;
+        }
+        let rest = all.len() - first;
+        let expected = samples / (first.max(1) as u64) * rest as u64;
+        // What is measured runs on one thread, so that the time spent on a node is all of it.
+        if expected >= PARALLEL_SAMPLES_MIN && self.trace.is_none() {
+            let permit = self.helpers.take(rest / BATCH);
+            let _room = budget.charge(each.item.times(items_ahead(permit.count) as u64))?;
+            return in_order(
+                permit.count,
+                rest,
+                || maker(first),
+                |i, made| pass(first + i, made),
+            );
+        }
+        for i in first..all.len() {
+            make(i, &mut made)?;
+            pass(i, &mut made)?;
+        }
+        Ok(())
+    }
+
     /// Decodes the series of a source one by one into the same columns.
     pub(crate) fn decode_each(
         &self,
         (id, source): (NodeId, &Source),
         mut each: impl FnMut(&SelectedSeries, &mut Columns) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let loaded = &self.data[source.selection];
-        let mut columns = Columns::default();
-        let mut room: Charge<'_> = self.budget.charge(Amount::NONE)?;
-        for series in &loaded.series {
+        let mut decoder = Decoder {
+            columns: Columns::default(),
+            room: self.budget.charge(Amount::NONE)?,
+            scratch: (),
+        };
+        for series in &self.data[source.selection].series {
             self.check()?;
-            columns.clear();
-            series.source.decode(source.range, &mut columns)?;
-            let histograms: u64 = columns
-                .histograms
-                .iter()
-                .map(|point| histogram_weight(&point.histogram))
-                .sum();
-            let samples = columns.values.len() as u64 + histograms;
-            room.set(Amount::samples(samples))?;
+            let samples = decode(source, series, &mut decoder)?;
             if let Some(trace) = &self.trace {
                 trace.read(id, samples);
             }
-            each(series, &mut columns)?;
+            each(series, &mut decoder.columns)?;
         }
         Ok(())
     }
@@ -93,14 +186,19 @@ impl<'q> Exec<'q> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let refs = source.refs(grid);
         let lookback_ms = self.data[source.selection].lookback_ms;
-        let mut row = Row::default();
-        self.decode_each((id, source), |series, columns| {
-            latest(columns, refs, lookback_ms, &mut row);
+        let each = Each {
+            scratch: || (),
+            make: |columns: &mut Columns, (): &mut (), row: &mut Row| {
+                latest(columns, refs, lookback_ms, row);
+                Ok(())
+            },
+            item: Amount::cells(grid.count as u64),
+        };
+        self.each_series((id, source), &each, |series, made| {
             self.budget.count(grid.count as u64);
-            sink(Meta::named(&series.labels), &mut row)
+            sink(Meta::named(&series.labels), &mut made.item)
         })
     }
 
@@ -112,14 +210,37 @@ impl<'q> Exec<'q> {
         grid: Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let refs = source.refs(grid);
-        let loaded = &self.data[source.selection];
-        let mut row = Row::default();
-        self.decode_each((id, source), |series, columns| {
-            latest_times(stamp, columns, refs, loaded.lookback_ms, &mut row);
+        let lookback_ms = self.data[source.selection].lookback_ms;
+        let each = Each {
+            scratch: || (),
+            make: |columns: &mut Columns, (): &mut (), row: &mut Row| {
+                latest_times(stamp, columns, refs, lookback_ms, row);
+                Ok(())
+            },
+            item: Amount::cells(grid.count as u64),
+        };
+        self.each_series((id, source), &each, |series, made| {
             self.budget.count(grid.count as u64);
-            sink(Meta::named(&series.labels), &mut row)
+            sink(Meta::named(&series.labels), &mut made.item)
         })
     }
+}
+
+/// Decodes a series' samples; gives back how many there are.
+fn decode<S>(
+    source: &Source,
+    series: &SelectedSeries,
+    decoder: &mut Decoder<'_, S>,
+) -> Result<u64, QueryError> {
+    let columns = &mut decoder.columns;
+    columns.clear();
+    series.source.decode(source.range, columns)?;
+    let weights = columns
+        .histograms
+        .iter()
+        .map(|p| histogram_weight(&p.histogram));
+    let samples = columns.values.len() as u64 + weights.sum::<u64>();
+    decoder.room.set(Amount::samples(samples))?;
+    Ok(samples)
 }

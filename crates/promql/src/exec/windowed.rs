@@ -1,0 +1,348 @@
+//! Functions of range vectors: one pass over a series' samples for all steps.
+
+use ferula_model::Timestamp;
+use ferula_storage::{Columns, HistogramPoint};
+
+use super::extended::Edges;
+use super::native_range::{self, Floats, Notes, Points};
+use super::{ABSENT, Column, Row};
+use crate::budget::histogram_weight;
+use crate::error::QueryError;
+use crate::functions::over_time::{self, seconds};
+use crate::functions::rate::{StartedCounters, between, extrapolate};
+use crate::functions::regression;
+use crate::functions::sum::{Compensated, Mean, variance};
+use crate::plan::{Grid, RangeCall, RangeFunc};
+use crate::select::{Spans, Windows};
+
+/// The histograms of a step's window. `lo` and `hi` move on from step to step.
+fn histogram_window<'c>(
+    points: &'c [HistogramPoint],
+    windows: Windows,
+    step: usize,
+    lo: &mut usize,
+    hi: &mut usize,
+) -> &'c [HistogramPoint] {
+    let (start, end) = windows.edges(step);
+    while *hi < points.len() && points[*hi].timestamp <= end {
+        *hi += 1;
+    }
+    while *lo < *hi && points[*lo].timestamp <= start {
+        *lo += 1;
+    }
+    &points[*lo..*hi]
+}
+
+/// A function of range vectors with its arguments.
+#[derive(Clone, Copy)]
+pub(super) struct Windowed<'a> {
+    pub(super) call: &'a RangeCall,
+    pub(super) windows: Windows,
+    pub(super) grid: Grid,
+    pub(super) params: &'a [Column],
+    /// How it sees its windows, if not as they are.
+    pub(super) edges: Option<Edges>,
+}
+
+/// What a function yields of a series.
+#[derive(Default)]
+pub(super) struct Stepped {
+    pub(super) row: Row,
+    pub(super) notes: Notes,
+    /// How many samples the windows hold together.
+    pub(super) looked_at: u64,
+}
+
+/// A function at work, with memory that is reused from series to series.
+pub(super) struct Work<'a> {
+    call: &'a RangeCall,
+    windows: Windows,
+    grid: Grid,
+    params: &'a [Column],
+    edges: Option<Edges>,
+    spans: Spans,
+    resets: Vec<usize>,
+    scratch: Vec<f64>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(windowed: Windowed<'a>) -> Self {
+        let Windowed {
+            call,
+            windows,
+            grid,
+            params,
+            edges,
+        } = windowed;
+        Self {
+            call,
+            windows,
+            grid,
+            params,
+            edges,
+            spans: Spans::default(),
+            resets: Vec::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Computes all steps of a series; its samples have no staleness markers.
+    pub(super) fn series(
+        &mut self,
+        columns: &Columns,
+        stepped: &mut Stepped,
+    ) -> Result<(), QueryError> {
+        let Stepped {
+            row,
+            notes,
+            looked_at,
+        } = stepped;
+        *notes = Notes::default();
+        row.reset(self.grid.count);
+        if let Some(edges) = self.edges {
+            *looked_at = edges.series(self.call.func, columns, row, notes);
+            return Ok(());
+        }
+        *looked_at = self.spans.find(self.windows, &columns.timestamps);
+        let starts: &[Timestamp] = match self.call.uses_starts {
+            true => &columns.start_timestamps,
+            false => &[],
+        };
+        if starts.is_empty() {
+            self.floats(&columns.timestamps, &columns.values, &mut row.values)?;
+        } else {
+            let counters = StartedCounters {
+                timestamps: &columns.timestamps,
+                values: &columns.values,
+                starts,
+            };
+            self.started(&counters, &mut row.values, notes);
+        }
+        if columns.histograms.is_empty() {
+            return Ok(());
+        }
+        let (mut lo, mut hi) = (0, 0);
+        for step in 0..self.windows.refs.count() {
+            let window =
+                histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
+            if !window.is_empty() {
+                let weights = window.iter().map(|p| histogram_weight(&p.histogram));
+                *looked_at += weights.sum::<u64>();
+                let floats = self.spans.get(step);
+                let floats = Floats {
+                    timestamps: &columns.timestamps[floats.clone()],
+                    starts: starts.get(floats.clone()).unwrap_or_default(),
+                    values: &columns.values[floats],
+                };
+                self.with_histograms(step, floats, window, row, notes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The functions that look at start timestamps, of floats alone.
+    fn started(&self, counters: &StartedCounters<'_>, out: &mut [f64], notes: &mut Notes) {
+        let (ts, vs) = (counters.timestamps, counters.values);
+        match self.call.func {
+            RangeFunc::Extrapolated(kind) => {
+                let windows = (self.windows, &self.spans);
+                notes.overlapping += counters.extrapolate(kind, windows, out);
+            }
+            RangeFunc::Irate => self.spans.each(|step, lo, hi| {
+                if hi - lo >= 2 {
+                    let last = [hi - 2, hi - 1];
+                    let restarted = counters.restarts_at(hi - 1);
+                    let change = between(true, restarted, last.map(|i| ts[i]), last.map(|i| vs[i]));
+                    out[step] = change.unwrap_or(ABSENT);
+                }
+            }),
+            // Resets: the plan sees to it that there are no others.
+            _ => self.spans.each(|step, lo, hi| {
+                if lo < hi {
+                    let is_reset = |&i: &usize| vs[i] < vs[i - 1] || counters.restarts_at(i);
+                    out[step] = (lo + 1..hi).filter(is_reset).count() as f64;
+                }
+            }),
+        }
+    }
+
+    /// Everything that looks at floats alone; a step without float stays as it is.
+    fn floats(&mut self, ts: &[Timestamp], vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
+        let spans = &self.spans;
+        let scratch = &mut self.scratch;
+        let each = |out: &mut [f64], f: &mut dyn FnMut(&[Timestamp], &[f64]) -> f64| {
+            spans.each(|step, lo, hi| {
+                if lo < hi {
+                    out[step] = f(&ts[lo..hi], &vs[lo..hi]);
+                }
+            });
+        };
+        let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
+        match self.call.func {
+            RangeFunc::Extrapolated(kind) => {
+                extrapolate(kind, ts, vs, (self.windows, spans), &mut self.resets, out);
+            }
+            RangeFunc::Irate | RangeFunc::Idelta => {
+                let per_second = self.call.func == RangeFunc::Irate;
+                spans.each(|step, lo, hi| {
+                    if hi - lo >= 2 {
+                        let last = [hi - 2, hi - 1];
+                        let (t, v) = (last.map(|i| ts[i]), last.map(|i| vs[i]));
+                        let change = between(per_second, false, t, v);
+                        out[step] = change.unwrap_or(ABSENT);
+                    }
+                });
+            }
+            RangeFunc::Sum => each(out, &mut |_, v| Compensated::over(v)),
+            RangeFunc::Avg => each(out, &mut |_, v| Mean::over(v)),
+            RangeFunc::Count => each(out, &mut |_, v| v.len() as f64),
+            RangeFunc::Present => each(out, &mut |_, _| 1.0),
+            RangeFunc::Min => each(out, &mut |_, v| over_time::min(v)),
+            RangeFunc::Max => each(out, &mut |_, v| over_time::max(v)),
+            RangeFunc::Stddev => each(out, &mut |_, v| variance(v).sqrt()),
+            RangeFunc::Stdvar => each(out, &mut |_, v| variance(v)),
+            RangeFunc::MedianDeviation => {
+                each(out, &mut |_, v| over_time::median_deviation(v, scratch));
+            }
+            RangeFunc::First => each(out, &mut |_, v| v[0]),
+            RangeFunc::Last => each(out, &mut |_, v| v[v.len() - 1]),
+            RangeFunc::TimeOfFirst => each(out, &mut |t, _| seconds(t[0])),
+            RangeFunc::TimeOfLast => each(out, &mut |t, _| seconds(t[t.len() - 1])),
+            RangeFunc::TimeOfMin => each(out, &mut |t, v| over_time::time_of_min(t, v)),
+            RangeFunc::TimeOfMax => each(out, &mut |t, v| over_time::time_of_max(t, v)),
+            RangeFunc::Changes => each(out, &mut |_, v| over_time::changes(v)),
+            RangeFunc::Resets => each(out, &mut |_, v| over_time::resets(v)),
+            RangeFunc::Deriv => each(out, &mut |t, v| {
+                if v.len() < 2 {
+                    return ABSENT;
+                }
+                regression::line(t, v, t[0]).map_or(ABSENT, |(slope, _)| slope)
+            }),
+            RangeFunc::Quantile => spans.each(|step, lo, hi| {
+                if lo < hi {
+                    out[step] = over_time::quantile_of(param(0, step), &vs[lo..hi], scratch);
+                }
+            }),
+            RangeFunc::PredictLinear => spans.each(|step, lo, hi| {
+                if hi - lo >= 2 {
+                    let line = regression::line(&ts[lo..hi], &vs[lo..hi], self.grid.at(step));
+                    out[step] = line.map_or(ABSENT, |(slope, at)| slope * param(0, step) + at);
+                }
+            }),
+            RangeFunc::Smooth => return self.smooth(vs, out),
+        }
+        Ok(())
+    }
+
+    fn smooth(&self, vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
+        let mut result = Ok(());
+        let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
+        self.spans.each(|step, lo, hi| {
+            let (smoothing, trend) = (param(0, step), param(1, step));
+            for (factor, name, letter) in [(smoothing, "smoothing", 's'), (trend, "trend", 't')] {
+                if !(factor > 0.0 && factor < 1.0) && result.is_ok() {
+                    result = Err(QueryError::execution(format!(
+                        "invalid {name} factor. Expected: 0 < {letter}f < 1, got: {factor:.6}"
+                    )));
+                }
+            }
+            out[step] = regression::smooth(&vs[lo..hi], smoothing, trend).unwrap_or(ABSENT);
+        });
+        result
+    }
+
+    fn points<'c>(&self, points: &'c [HistogramPoint]) -> Points<'c> {
+        Points {
+            points,
+            use_starts: self.call.uses_starts,
+        }
+    }
+
+    /// Corrects a step whose window holds histograms.
+    fn with_histograms(
+        &self,
+        step: usize,
+        samples: Floats<'_>,
+        histograms: &[HistogramPoint],
+        row: &mut Row,
+        notes: &mut Notes,
+    ) {
+        let floats = samples.timestamps;
+        let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
+        let value = &mut row.values[step];
+        match self.call.func {
+            RangeFunc::Count => *value = (floats.len() + histograms.len()) as f64,
+            RangeFunc::Present => *value = 1.0,
+            RangeFunc::First if floats.first().is_none_or(|&t| first.timestamp <= t) => {
+                *value = ABSENT;
+                row.histograms.push((step as u32, first.histogram.clone()));
+            }
+            RangeFunc::Last if floats.last().is_none_or(|&t| last.timestamp >= t) => {
+                *value = ABSENT;
+                row.histograms.push((step as u32, last.histogram.clone()));
+            }
+            RangeFunc::First | RangeFunc::Last => {}
+            RangeFunc::TimeOfFirst => {
+                let t = floats
+                    .first()
+                    .map_or(first.timestamp, |&t| t.min(first.timestamp));
+                *value = seconds(t);
+            }
+            RangeFunc::TimeOfLast => {
+                let t = floats
+                    .last()
+                    .map_or(last.timestamp, |&t| t.max(last.timestamp));
+                *value = seconds(t);
+            }
+            RangeFunc::Sum | RangeFunc::Avg if floats.is_empty() => {
+                let mean = self.call.func == RangeFunc::Avg;
+                let result = native_range::fold(histograms, mean, notes);
+                row.histograms.extend(result.map(|h| (step as u32, h)));
+            }
+            RangeFunc::Extrapolated(kind) if floats.is_empty() => {
+                let windows = (self.windows.edges(step), self.windows.width_ms);
+                let points = self.points(histograms);
+                let result = native_range::extrapolate(kind, points, windows, notes);
+                row.histograms.extend(result.map(|h| (step as u32, h)));
+            }
+            RangeFunc::Sum | RangeFunc::Avg | RangeFunc::Extrapolated(_) => {
+                *value = ABSENT;
+                notes.mixed = true;
+            }
+            RangeFunc::Irate | RangeFunc::Idelta => {
+                // The newest two samples, whatever their kind.
+                let is_newer = |t: &&Timestamp| **t > last.timestamp;
+                let newer = floats.iter().rev().take_while(is_newer).count();
+                let before = histograms.len().checked_sub(2).map(|i| &histograms[i]);
+                match (newer, before) {
+                    (2.., _) => {}
+                    (0, Some(before)) if floats.last().is_none_or(|&t| before.timestamp >= t) => {
+                        *value = ABSENT;
+                        let per_second = self.call.func == RangeFunc::Irate;
+                        let pair = self.points(&histograms[histograms.len() - 2..]);
+                        let result = native_range::between(per_second, pair, notes);
+                        row.histograms.extend(result.map(|h| (step as u32, h)));
+                    }
+                    _ if floats.is_empty() => {}
+                    _ => {
+                        *value = ABSENT;
+                        notes.mixed = true;
+                    }
+                }
+            }
+            RangeFunc::Changes => *value = native_range::changes(samples, histograms),
+            RangeFunc::Resets => *value = native_range::resets(samples, self.points(histograms)),
+            RangeFunc::Min
+            | RangeFunc::Max
+            | RangeFunc::Stddev
+            | RangeFunc::Stdvar
+            | RangeFunc::Quantile
+            | RangeFunc::MedianDeviation
+            | RangeFunc::TimeOfMin
+            | RangeFunc::TimeOfMax
+            | RangeFunc::Deriv
+            | RangeFunc::PredictLinear
+            | RangeFunc::Smooth => notes.ignored |= !floats.is_empty(),
+        }
+    }
+}
