@@ -18,6 +18,11 @@ const FIRST_BUCKET: i32 = -64;
 /// 24 buckets cover durations up to eight times the shortest.
 const BUCKETS: u64 = 24;
 
+/// How many steps' observations a histogram has right after a restart. Prometheus 3.5 extrapolates
+/// the rates of native histograms below zero, later versions and Ferula do not: this keeps zero out
+/// of reach.
+const STEPS_AT_START: u64 = 100;
+
 /// One native histogram of one instance, by number.
 #[derive(Clone, Copy)]
 pub(crate) struct Native {
@@ -45,7 +50,7 @@ impl Native {
     /// The histogram at a step.
     pub(crate) fn value(self, step: u64) -> NativeHistogram {
         let id = (self.instance * PER_INSTANCE + self.index) as u64;
-        let uptime = fleet::uptime(self.instance, step);
+        let uptime = fleet::uptime(self.instance, step) + STEPS_AT_START;
         let mut random = Random::new(id.wrapping_mul(0x9e37) ^ step << 32);
         // The middle buckets fill fastest. Noise below the growth of a step keeps all of them growing.
         let bucket = |number: u64| {

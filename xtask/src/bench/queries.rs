@@ -17,6 +17,8 @@ pub(crate) struct Query {
     pub(crate) text: &'static str,
     /// Whether it needs native histograms, which VictoriaMetrics does not keep.
     pub(crate) native: bool,
+    /// Whether it picks the greatest. Which of equal ones it picks is up to a server.
+    pub(crate) picks: bool,
 }
 
 const fn query(times: Times, name: &'static str, text: &'static str) -> Query {
@@ -25,12 +27,20 @@ const fn query(times: Times, name: &'static str, text: &'static str) -> Query {
         times,
         text,
         native: false,
+        picks: false,
     }
 }
 
 const fn native(times: Times, name: &'static str, text: &'static str) -> Query {
     Query {
         native: true,
+        ..query(times, name, text)
+    }
+}
+
+const fn picking(times: Times, name: &'static str, text: &'static str) -> Query {
+    Query {
+        picks: true,
         ..query(times, name, text)
     }
 }
@@ -68,7 +78,7 @@ pub(crate) const QUERIES: &[Query] = &[
         "count by name",
         r#"count by (__name__) ({__name__=~"fleet_.+"})"#,
     ),
-    query(
+    picking(
         AT,
         "topk of rate",
         "topk(10, rate(fleet_operations_0_total[5m]))",
@@ -188,7 +198,7 @@ pub(crate) const QUERIES: &[Query] = &[
         "native histogram_quantile",
         "histogram_quantile(0.95, sum by (job) (rate(fleet_request_duration_seconds[5m])))",
     ),
-    query(
+    picking(
         HOUR,
         "topk",
         "topk(5, sum by (pod) (rate(fleet_operations_1_total[5m])))",

@@ -159,7 +159,7 @@ fn ask_all(query: &Query, servers: &mut [Loaded], newest: i64) -> Result<Line> {
     }
     let body = |wanted| bodies.iter().find(|(kind, _)| *kind == wanted);
     if let (Some((_, own)), Some((_, reference))) = (body(Kind::Ferula), body(Kind::Prometheus)) {
-        let compared = same_answers(own, reference)?;
+        let compared = same_answers(own, reference, query.picks)?;
         line.equal = Some(compared.is_ok());
         line.problems.extend(compared.err());
     }
