@@ -74,6 +74,19 @@ impl WriteRequest {
         put_bytes(&mut self.bytes, 1, &series);
     }
 
+    /// Adds a series with its histograms of floats (`timestamp in ms`, histogram).
+    pub fn push_float_histograms<'h>(
+        &mut self,
+        labels: &EncodedLabels,
+        histograms: impl IntoIterator<Item = (i64, &'h FloatHistogram)>,
+    ) {
+        let mut series = labels.0.clone();
+        for (timestamp, histogram) in histograms {
+            put_bytes(&mut series, 4, &histogram.encode(timestamp));
+        }
+        put_bytes(&mut self.bytes, 1, &series);
+    }
+
     /// The protobuf bytes before compression.
     pub fn plain(&self) -> &[u8] {
         &self.bytes
@@ -130,6 +143,67 @@ impl NativeHistogram {
     }
 }
 
+/// A native histogram of floats, with all that the wire can say of one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FloatHistogram {
+    /// Bounds are powers of 2^(2^-schema), or listed if it is -53.
+    pub schema: i32,
+    /// How many observations.
+    pub count: f64,
+    /// Their sum.
+    pub sum: f64,
+    /// Observations up to this distance from zero count as zero.
+    pub zero_threshold: f64,
+    /// How many do.
+    pub zero_count: f64,
+    /// Buckets below zero.
+    pub negative: Side,
+    /// Buckets above zero.
+    pub positive: Side,
+    /// The listed bounds.
+    pub custom_values: Vec<f64>,
+    /// What is known of resets: 0 nothing, 1 there was one, 2 there was none, 3 it is a gauge.
+    pub reset_hint: u64,
+}
+
+/// The buckets on one side of zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Side {
+    /// Runs of buckets: the gap before each, and its length.
+    pub spans: Vec<(i32, u32)>,
+    /// Observations in each bucket.
+    pub counts: Vec<f64>,
+}
+
+impl FloatHistogram {
+    fn encode(&self, timestamp: i64) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_double(&mut out, 2, self.count);
+        put_double(&mut out, 3, self.sum);
+        put_number(&mut out, 4, zigzag(i64::from(self.schema)));
+        put_double(&mut out, 5, self.zero_threshold);
+        put_double(&mut out, 7, self.zero_count);
+        for (side, spans, counts) in [(&self.negative, 8, 10), (&self.positive, 11, 13)] {
+            for &(offset, length) in &side.spans {
+                let mut span = Vec::new();
+                put_number(&mut span, 1, zigzag(i64::from(offset)));
+                put_number(&mut span, 2, u64::from(length));
+                put_bytes(&mut out, spans, &span);
+            }
+            put_bytes(&mut out, counts, &packed(&side.counts));
+        }
+        put_number(&mut out, 14, self.reset_hint);
+        put_number(&mut out, 15, timestamp.cast_unsigned());
+        put_bytes(&mut out, 16, &packed(&self.custom_values));
+        out
+    }
+}
+
+fn packed(numbers: &[f64]) -> Vec<u8> {
+    let bytes = numbers.iter().flat_map(|n| n.to_bits().to_le_bytes());
+    bytes.collect()
+}
+
 /// Compresses in the snappy block format.
 pub fn compress(plain: &[u8]) -> Vec<u8> {
     let compressed = snap::raw::Encoder::new().compress_vec(plain);
@@ -153,7 +227,7 @@ pub fn snappy_bomb(size: usize) -> Vec<u8> {
 }
 
 fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
+    put_varint(out, u64::from(field) << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }

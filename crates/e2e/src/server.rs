@@ -274,7 +274,9 @@ pub fn now_ms() -> i64 {
 
 /// Milliseconds as the API's decimal seconds.
 pub fn seconds(ms: i64) -> String {
-    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+    let sign = if ms < 0 { "-" } else { "" };
+    let ms = ms.unsigned_abs();
+    format!("{sign}{}.{:03}", ms / 1000, ms % 1000)
 }
 
 /// The binary under test, built first unless [`SERVER_ENV`] names one.

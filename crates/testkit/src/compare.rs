@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use ferula_model::{Labels, Timestamp};
 
 use crate::evaluator::{Answer, AnswerValue, Seen};
-use crate::histograms_agree;
 use crate::notation::{Item, SeriesLine};
 use crate::script::{Eval, EvalAt, Expected, Match, Notes};
 use crate::store::floats_agree;
+use crate::{ShownHistogram, histograms_agree};
 
 type Outcome = Result<Answer, String>;
 
@@ -197,6 +197,7 @@ fn agrees(expected: &Item, got: &Seen) -> bool {
     match (expected, got) {
         (Item::Float(a), Seen::Float(b)) => floats_agree(*a, *b),
         (Item::Histogram(a, hint), Seen::Histogram(b)) => histograms_agree(a, *hint, b),
+        (Item::Histogram(a, _), Seen::Shown(b)) => ShownHistogram::new(a).agrees(b),
         _ => false,
     }
 }
@@ -205,6 +206,7 @@ fn show(value: &Seen) -> String {
     match value {
         Seen::Float(v) => v.to_string(),
         Seen::Histogram(h) => format!("{h:?}"),
+        Seen::Shown(h) => format!("{h:?}"),
     }
 }
 

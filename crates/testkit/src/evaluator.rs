@@ -10,8 +10,8 @@ use ferula_promql::syntax::ast::Expr;
 use ferula_promql::{Engine, EngineOptions, Query, QueryParams, QueryResult, QueryValue, Times};
 use ferula_storage::Columns;
 
-use crate::MemStore;
 use crate::oracle::Oracle;
+use crate::{MemStore, ShownHistogram};
 
 /// Keeps what scripts load, and evaluates queries on it.
 pub trait Evaluator {
@@ -70,6 +70,8 @@ pub enum Seen {
     Float(f64),
     /// A histogram.
     Histogram(Arc<Histogram>),
+    /// A histogram as the HTTP API shows it.
+    Shown(ShownHistogram),
 }
 
 impl From<Value> for Seen {

@@ -19,12 +19,14 @@ pub mod oracle;
 
 pub mod random;
 
+mod buckets;
 mod compare;
 mod evaluator;
 mod pin;
 mod runner;
 mod script;
 
+pub use buckets::{ShownBucket, ShownHistogram};
 pub use duration::parse_duration;
 pub use evaluator::{Answer, AnswerValue, Evaluator, OnOracle, ScriptOptions, ScriptQuery, Seen};
 pub use histogram::{compact_buckets, histograms_agree};

@@ -51,6 +51,8 @@ fn native(mut classic: Classic) -> Option<Histogram> {
         return None;
     }
     classic.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // Texts such as 0.2 and 2e-1 are one bound.
+    classic.buckets.dedup_by(|next, kept| next.0 == kept.0);
     let last = classic.buckets.last()?.1;
     let count = classic.count.unwrap_or(last);
     if classic.buckets.last()?.0 != f64::INFINITY {

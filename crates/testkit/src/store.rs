@@ -93,6 +93,14 @@ impl MemStore {
             .collect()
     }
 
+    /// Every series with its samples in order of time, as they were loaded.
+    pub fn loaded(&self) -> impl Iterator<Item = (&Labels, Vec<(Timestamp, &Value)>)> {
+        self.series.iter().map(|(labels, samples)| {
+            let samples = samples.iter().map(|(t, kept)| (*t, &kept.value));
+            (labels, samples.collect())
+        })
+    }
+
     fn samples(&mut self, labels: &Labels) -> &mut BTreeMap<Timestamp, Kept> {
         Arc::make_mut(self.series.entry(labels.clone()).or_default())
     }
