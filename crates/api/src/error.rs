@@ -15,6 +15,8 @@ pub(crate) enum ErrorKind {
     Timeout,
     /// The store failed.
     Internal,
+    /// What is asked for does not exist.
+    NotFound,
     /// Not served, or not now.
     Unavailable,
     /// Too much is asked for at once.
@@ -29,6 +31,7 @@ impl ErrorKind {
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
+            Self::NotFound => "not_found",
             Self::Unavailable | Self::Busy => "unavailable",
         }
     }
@@ -39,6 +42,7 @@ impl ErrorKind {
             Self::Execution => StatusCode::UNPROCESSABLE_ENTITY,
             // 499, the status nginx made up for it; clients of Prometheus know it.
             Self::Canceled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::Timeout | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal | Self::Unavailable => StatusCode::INTERNAL_SERVER_ERROR,
         }

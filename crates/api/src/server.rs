@@ -6,14 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
 use ferula_env::{Clock, net::TcpListener, spawn};
 use futures::future::{Either, select};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 use tracing::{debug, warn};
+
+use crate::asker::ClientAddress;
 
 /// How the server treats connections.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +56,8 @@ pub async fn serve(
             Either::Left((accepted, _)) => accepted,
             Either::Right(_) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, client) = match accepted {
+            Ok((stream, address)) => (stream, ClientAddress(address.ip())),
             Err(error) => {
                 // Out of file descriptors, say: wait for connections to end instead of spinning.
                 warn!(%error, "cannot accept a connection");
@@ -63,7 +68,13 @@ pub async fn serve(
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "cannot switch off delayed sending");
         }
-        let service = TowerToHyperService::new(router.clone());
+        let named = router
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(client);
+                request
+            });
+        let service = TowerToHyperService::new(named);
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();

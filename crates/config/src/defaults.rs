@@ -1,5 +1,6 @@
 //! What counts where a configuration says nothing: all of it, here alone.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ferula_exposition::{EscapingScheme, ScrapeProtocol};
@@ -21,6 +22,7 @@ impl Default for GlobalConfig {
             scrape_timeout: SCRAPE_TIMEOUT,
             scrape_protocols: ScrapeProtocol::DEFAULT.to_vec(),
             evaluation_interval: EVALUATION_INTERVAL,
+            query_log_file: PathBuf::new(),
             external_labels: Labels::empty(),
             limits: Limits::default(),
             metric_name_validation_scheme: NameScheme::Utf8,

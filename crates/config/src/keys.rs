@@ -63,7 +63,6 @@ const AUTH: &str = "remove it and scrape without credentials; a later version wi
 const PROXY: &str = "remove it and scrape without a proxy; a later version will support them";
 const HEADERS: &str = "remove it; a later version will send headers of your own";
 const FAILURE_LOG: &str = "remove it; the targets page shows each target's last error";
-const QUERY_LOG: &str = "remove it; a later version will log queries";
 const DISCOVERY: &str = "list the targets in `static_configs`, or write them to a file for \
                          `file_sd_configs`; a later version will find them";
 
@@ -99,7 +98,7 @@ pub(crate) static GLOBAL: Section = Section {
         yes("scrape_protocols"),
         yes("evaluation_interval"),
         no("rule_query_offset", RULES),
-        no("query_log_file", QUERY_LOG),
+        yes("query_log_file"),
         no("scrape_failure_log_file", FAILURE_LOG),
         yes("external_labels"),
         yes("body_size_limit"),

@@ -29,6 +29,10 @@ fn global(out: &mut Writer, global: &GlobalConfig) {
         "evaluation_interval",
         duration::format(global.evaluation_interval),
     );
+    if !global.query_log_file.as_os_str().is_empty() {
+        let file = global.query_log_file.to_string_lossy();
+        out.set("query_log_file", scalar(&file));
+    }
     labels(out, "external_labels", &global.external_labels);
     limits(out, &global.limits);
     let names = name_scheme(global.metric_name_validation_scheme);

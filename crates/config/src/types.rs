@@ -29,6 +29,9 @@ pub struct GlobalConfig {
     pub scrape_protocols: Vec<ScrapeProtocol>,
     /// From one evaluation of a rule group to the next.
     pub evaluation_interval: Duration,
+    /// Where each query is written down, absolute or relative to the working directory; empty for
+    /// nowhere.
+    pub query_log_file: PathBuf,
     /// Labels for whatever leaves this server; `${VAR}` is already filled in.
     pub external_labels: Labels,
     /// Bounds on what is scraped.

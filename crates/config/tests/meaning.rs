@@ -197,6 +197,19 @@ fn of_what_is_said_and_what_is_merged_the_later_wins() {
 }
 
 #[test]
+fn the_query_log_lies_beside_the_configuration() {
+    let file = |value: &str| {
+        let config = good(&format!("global: {{query_log_file: {value}}}"));
+        config.global.query_log_file.display().to_string()
+    };
+    assert_eq!(file("q.log"), "/etc/ferula/q.log");
+    assert_eq!(file("/var/log/q.log"), "/var/log/q.log");
+    for nothing in ["", "~", "''"] {
+        assert_eq!(file(nothing), "", "{nothing}");
+    }
+}
+
+#[test]
 fn external_labels_take_the_environment() {
     let config =
         good("global: {external_labels: {zone: '${ZONE}-1', price: $$5, gone: '${GONE}'}}");
@@ -298,6 +311,7 @@ global:
   scrape_interval: 15s
   scrape_protocols: [PrometheusText1.0.0, PrometheusText0.0.4]
   evaluation_interval: 1h30m
+  query_log_file: 'logs/a b.log'
   external_labels: {zone: eu, "strange label": "it's \"so\": #1\n"}
   body_size_limit: 10MB
   keep_dropped_targets: 7

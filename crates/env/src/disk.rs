@@ -15,6 +15,8 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file for writing at its end, creating it.
+    fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
     /// Reads a whole file; one larger than `max_bytes` is an error.
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>>;
     /// Names in a directory, sorted; an absent directory is empty.
@@ -66,6 +68,13 @@ pub trait DiskFile: Send + Sync + std::fmt::Debug {
     }
 }
 
+/// A file that is only ever written to at its end, wherever that is: whoever cuts or renames the
+/// file meanwhile does no harm.
+pub trait AppendFile: Send + Sync + std::fmt::Debug {
+    /// Writes `bytes` at the end, in one piece as far as the file system goes along.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
 /// Held as long as the lock is; the operating system releases it when the process ends.
 #[derive(Debug)]
 pub struct DiskLock {
@@ -113,6 +122,17 @@ impl Disk for SystemDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = at(path, OpenOptions::new().read(true).write(true).open(path))?;
+        Ok(Box::new(SystemFile {
+            file,
+            path: path.into(),
+        }))
+    }
+
+    fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        let file = at(
+            path,
+            OpenOptions::new().append(true).create(true).open(path),
+        )?;
         Ok(Box::new(SystemFile {
             file,
             path: path.into(),
@@ -204,6 +224,12 @@ impl Disk for SystemDisk {
 struct SystemFile {
     file: File,
     path: PathBuf,
+}
+
+impl AppendFile for SystemFile {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        at(&self.path, io::Write::write_all(&mut &self.file, bytes))
+    }
 }
 
 impl DiskFile for SystemFile {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::{Disk, DiskFile, DiskLock, FileStat};
+use crate::{AppendFile, Disk, DiskFile, DiskLock, FileStat};
 
 /// Another disk, and the faults it shows.
 #[derive(Debug)]
@@ -61,6 +61,23 @@ impl Faults {
     }
 }
 
+impl Faults {
+    /// Writes what may be written, and fails if that is not all.
+    fn write(&self, bytes: &[u8], write: impl Fn(&[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut plan = self.plan.lock();
+        let Some(left) = &mut plan.write_bytes else {
+            return write(bytes);
+        };
+        let written = bytes.len().min(*left);
+        *left -= written;
+        write(&bytes[..written])?;
+        if written < bytes.len() {
+            return Err(io::Error::other("injected: write failed"));
+        }
+        Ok(())
+    }
+}
+
 impl FaultyDisk {
     /// A disk over `inner`, and what makes it fail.
     pub fn over(inner: Arc<dyn Disk>) -> (Arc<dyn Disk>, Arc<Faults>) {
@@ -88,6 +105,13 @@ impl Disk for FaultyDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(self.wrap(self.inner.open(path)?))
+    }
+
+    fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        Ok(Box::new(FaultyAppend {
+            inner: self.inner.append_to(path)?,
+            faults: self.faults.clone(),
+        }))
     }
 
     fn read(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
@@ -134,19 +158,22 @@ struct FaultyFile {
     faults: Arc<Faults>,
 }
 
+#[derive(Debug)]
+struct FaultyAppend {
+    inner: Box<dyn AppendFile>,
+    faults: Arc<Faults>,
+}
+
+impl AppendFile for FaultyAppend {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        self.faults.write(bytes, |part| self.inner.append(part))
+    }
+}
+
 impl DiskFile for FaultyFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut plan = self.faults.plan.lock();
-        let Some(left) = &mut plan.write_bytes else {
-            return self.inner.write_at(bytes, offset);
-        };
-        let written = bytes.len().min(*left);
-        *left -= written;
-        self.inner.write_at(&bytes[..written], offset)?;
-        if written < bytes.len() {
-            return Err(io::Error::other("injected: write failed"));
-        }
-        Ok(())
+        let write = |part: &[u8]| self.inner.write_at(part, offset);
+        self.faults.write(bytes, write)
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {

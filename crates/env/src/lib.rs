@@ -11,7 +11,7 @@ pub mod net;
 pub mod spawn;
 
 pub use clock::{Clock, Elapsed, ManualClock, SystemClock, timeout};
-pub use disk::{Disk, DiskFile, DiskLock, FileStat, SystemDisk};
+pub use disk::{AppendFile, Disk, DiskFile, DiskLock, FileStat, SystemDisk};
 pub use fault::{Faults, FaultyDisk};
 
 /// A seed no other process shares, for hash tables and nonces.

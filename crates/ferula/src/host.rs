@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::Notify;
 
+use crate::journal::QueryLog;
 use crate::metrics;
 use crate::process;
 use crate::reload::Reloader;
@@ -40,6 +41,7 @@ pub(crate) struct Process {
     pub(crate) scrape: Arc<ferula_scrape::Manager>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) http: Arc<HttpStats>,
+    pub(crate) query_log: Arc<QueryLog>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) shard: OnceLock<Arc<Shard>>,
     pub(crate) started: Timestamp,
@@ -59,6 +61,7 @@ impl Process {
         scrape: Arc<ferula_scrape::Manager>,
         engine: Arc<Engine>,
         http: Arc<HttpStats>,
+        query_log: Arc<QueryLog>,
     ) -> Self {
         Self {
             started: clock.now_ms(),
@@ -70,6 +73,7 @@ impl Process {
             scrape,
             engine,
             http,
+            query_log,
             progress: Arc::default(),
             shard: OnceLock::new(),
             stage: Mutex::new(Stage::Starting),

@@ -3,6 +3,7 @@
 
 mod flags;
 mod host;
+mod journal;
 mod late;
 mod logging;
 mod metrics;

@@ -138,6 +138,16 @@ fn engine(out: &mut TextWriter, process: &Process) {
         "Samples looked at by all queries.",
     )
     .sample(&[], metrics.samples_total.load(Relaxed) as f64);
+    out.gauge(
+        "prometheus_engine_query_log_enabled",
+        "Whether queries are logged.",
+    )
+    .sample(&[], flag(process.query_log.enabled()));
+    out.counter(
+        "prometheus_engine_query_log_failures_total",
+        "Queries that could not be logged.",
+    )
+    .sample(&[], process.query_log.failures() as f64);
     let slices = Slice::ALL.map(|slice| (slice.name(), metrics.durations(slice)));
     let mut family = out.summary(
         "prometheus_engine_query_duration_seconds",

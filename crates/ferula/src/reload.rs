@@ -10,6 +10,8 @@ use ferula_model::Timestamp;
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
+use crate::journal::{LogFile, QueryLog};
+
 /// The configuration in force, and how the last attempt to change it went.
 #[derive(Clone, Debug)]
 pub(crate) struct InForce {
@@ -29,9 +31,15 @@ pub(crate) struct Reloader {
     clock: Arc<dyn Clock>,
     discovery: discovery::Manager,
     scrape: Arc<ferula_scrape::Manager>,
+    query_log: Arc<QueryLog>,
     in_force: Mutex<InForce>,
     /// One reload at a time: the later one must win.
     turn: tokio::sync::Mutex<()>,
+}
+
+/// What a configuration needs before it can come into force.
+struct Prepared {
+    query_log: Option<LogFile>,
 }
 
 /// Reads and checks a configuration; the error is the findings as a terminal shows them.
@@ -70,6 +78,7 @@ impl Reloader {
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
         scrape: Arc<ferula_scrape::Manager>,
+        query_log: Arc<QueryLog>,
     ) -> Self {
         let discovery = discovery::Manager::new(clock.clone(), disk.clone());
         let in_force = InForce {
@@ -85,17 +94,20 @@ impl Reloader {
             clock,
             discovery,
             scrape,
+            query_log,
             in_force,
             turn,
         }
     }
 
-    /// Puts the first configuration into force.
-    pub(crate) fn start(&self) {
+    /// Puts the first configuration into force, or says why it cannot be.
+    pub(crate) fn start(&self) -> Result<(), String> {
         let config = self.in_force().config;
-        self.put_into_force(&config);
+        let prepared = self.prepare(&config)?;
+        self.put_into_force(&config, prepared);
         let (scrape, targets) = (self.scrape.clone(), self.discovery.subscribe());
         ferula_env::spawn::task(async move { scrape.follow(targets).await });
+        Ok(())
     }
 
     /// The configuration in force.
@@ -106,10 +118,12 @@ impl Reloader {
     /// Reads the configuration again. If anything is wrong with it, nothing changes.
     pub(crate) async fn reload(&self) -> Result<(), String> {
         let _turn = self.turn.lock().await;
-        match read(self.file.as_deref(), &self.built_in, &*self.disk) {
-            Ok(config) => {
+        let read = read(self.file.as_deref(), &self.built_in, &*self.disk);
+        let prepared = read.and_then(|config| Ok((self.prepare(&config)?, config)));
+        match prepared {
+            Ok((prepared, config)) => {
                 let config = Arc::new(config);
-                self.put_into_force(&config);
+                self.put_into_force(&config, prepared);
                 let since = self.clock.now_ms();
                 *self.in_force.lock() = InForce {
                     config,
@@ -127,8 +141,17 @@ impl Reloader {
         }
     }
 
-    /// Nothing here can fail: what could, was checked when the configuration was read.
-    fn put_into_force(&self, config: &Config) {
+    /// Does what can fail of putting a configuration into force.
+    fn prepare(&self, config: &Config) -> Result<Prepared, String> {
+        let query_log = self.query_log.prepare(&config.global.query_log_file);
+        Ok(Prepared {
+            query_log: query_log.map_err(|error| format!("opening `query_log_file`: {error}"))?,
+        })
+    }
+
+    /// Nothing here can fail: what could, was done before.
+    fn put_into_force(&self, config: &Config, prepared: Prepared) {
+        self.query_log.switch(prepared.query_log);
         self.scrape.apply(config);
         let wanted = config
             .scrape_configs

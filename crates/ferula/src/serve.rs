@@ -23,6 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::flags::Given;
 use crate::host::{Process, Stage};
+use crate::journal::{ActiveFile, QueryLog, ServerJournal};
 use crate::late::Late;
 use crate::reload::{self, Reloader};
 use crate::settings::Settings;
@@ -138,6 +139,7 @@ impl Server {
         let scrape = Arc::new(self.scrape_manager(&config, storage.clone()));
         let engine = Arc::new(self.engine(&config));
         let http = Arc::new(HttpStats::new(self.clock.clone()));
+        let query_log = Arc::new(QueryLog::new(self.disk.clone()));
         let reloader = Arc::new(Reloader::new(
             settings.config_file.clone(),
             self.built_in.clone(),
@@ -145,6 +147,7 @@ impl Server {
             self.disk.clone(),
             self.clock.clone(),
             scrape.clone(),
+            query_log.clone(),
         ));
         let process = Arc::new(Process::new(
             self.given.all(),
@@ -155,9 +158,10 @@ impl Server {
             scrape.clone(),
             engine.clone(),
             http.clone(),
+            query_log.clone(),
         ));
         let api = Arc::new(Api {
-            engine,
+            engine: engine.clone(),
             select: storage.clone(),
             append: storage.clone(),
             refs: RefCache::new(ferula_env::random_u64()),
@@ -184,9 +188,10 @@ impl Server {
 
         let shard = self.open_shard(process.progress.clone()).await?;
         process.opened(shard.clone());
+        engine.keep_journal(Arc::new(self.journal(query_log)));
         let (append, select) = paths(shard.clone());
         storage.open(append, select);
-        reloader.start();
+        reloader.start().map_err(anyhow::Error::msg)?;
         process.set_stage(Stage::Ready);
         self.say_hello(&reloader.in_force().config);
 
@@ -278,6 +283,29 @@ impl Server {
             "log replayed"
         );
         Ok(Arc::new(shard))
+    }
+
+    /// What is told of queries, and a word on those that the last process did not finish. Called
+    /// once the folder is this process's own.
+    fn journal(&self, log: Arc<QueryLog>) -> ServerJournal {
+        let (dir, turns) = (&self.settings.storage_path, self.settings.query_concurrency);
+        let active = match ActiveFile::open(&*self.disk, dir, turns) {
+            Ok((active, left)) => {
+                if let Some(queries) = left {
+                    // The reference's words: people and programs look for them.
+                    warn!(
+                        queries,
+                        "These queries didn't finish in prometheus' last run:"
+                    );
+                }
+                Some(active)
+            }
+            Err(error) => {
+                warn!(%error, "cannot note active queries; a crash will not name them");
+                None
+            }
+        };
+        ServerJournal::new(self.clock.clone(), active, log)
     }
 
     /// Six lines for whoever started the server by hand.

@@ -16,14 +16,17 @@ use crate::error::QueryError;
 /// Hands out turns.
 #[derive(Debug)]
 pub(crate) struct Turns {
+    running_max: usize,
     waiting_max: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Numbers of the turns nobody has. Empty while anybody waits.
+    /// Numbers of turns that were given back. Empty while anybody waits.
     free: Vec<usize>,
+    /// How many numbers are in use, or free again.
+    numbered: usize,
     /// The tenants that wait, the next one first.
     ring: VecDeque<TenantId>,
     /// Who waits, by tenant; no queue is empty.
@@ -49,14 +52,15 @@ impl Turns {
     /// At most `running_max` queries compute at a time, and at most `waiting_max` wait.
     pub(crate) fn new(running_max: usize, waiting_max: usize) -> Arc<Self> {
         let state = State {
-            // The lowest number is handed out first.
-            free: (0..running_max.max(1)).rev().collect(),
+            free: Vec::new(),
+            numbered: 0,
             ring: VecDeque::new(),
             queues: HashMap::new(),
             waiting: 0,
             next_id: 0,
         };
         Arc::new(Self {
+            running_max: running_max.max(1),
             waiting_max,
             state: Mutex::new(state),
         })
@@ -85,6 +89,10 @@ impl Turns {
         let mut state = self.state.lock();
         if let Some(number) = state.free.pop() {
             return Ok(Entered::Turn(self.turn(number)));
+        }
+        if state.numbered < self.running_max {
+            state.numbered += 1;
+            return Ok(Entered::Turn(self.turn(state.numbered - 1)));
         }
         if state.waiting >= self.waiting_max {
             return Err(QueryError::QueueFull {

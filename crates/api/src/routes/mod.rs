@@ -3,6 +3,7 @@
 mod labels;
 mod lifecycle;
 mod page;
+mod queries;
 mod query;
 mod status;
 mod targets;
@@ -16,7 +17,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::IntoResponse as _;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use ferula_cluster::RefCache;
 use ferula_env::Clock;
 use ferula_promql::Engine;
@@ -71,8 +72,14 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/write", post(write::remote_write))
         .route_layer(from_fn_with_state(api.clone(), require_readiness));
     let v1 = needs_readiness.route("/status/walreplay", get(status::wal_replay));
+    let own = Router::new()
+        .route("/queries", get(queries::list))
+        .route("/queries/{id}", delete(queries::stop))
+        .layer(from_fn(compress::layer))
+        .route_layer(from_fn_with_state(api.clone(), require_readiness));
     Router::new()
         .nest("/api/v1", v1)
+        .nest("/api/ferula/v1", own)
         .route(
             "/-/healthy",
             get(lifecycle::healthy).head(lifecycle::healthy),

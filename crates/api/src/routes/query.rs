@@ -4,38 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use ferula_model::{Labels, Value};
 use ferula_promql::{
-    MatrixSeries, Query, QueryError, QueryParams, QueryResult, QueryStats, QueryValue, syntax,
+    MatrixSeries, Origin, Query, QueryError, QueryParams, QueryResult, QueryValue, syntax,
 };
 use ferula_storage::Columns;
-use serde_json::json;
 
 use super::Api;
+use crate::asker::Asker;
 use crate::error::{ApiError, ErrorKind};
 use crate::json;
 use crate::params::{Params, parse_duration_ms};
+use crate::query_stats;
 use crate::reply::{ApiResult, Reply, respond};
-use crate::tenant::tenant_of;
 
 /// The most steps a range query may have.
 const POINTS_MAX: i64 = 11_000;
 
-pub(super) async fn instant(
-    State(api): State<Arc<Api>>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    respond(instant_of(&api, &headers, &params).await)
+pub(super) async fn instant(State(api): State<Arc<Api>>, asker: Asker, params: Params) -> Response {
+    respond(instant_of(&api, asker, &params).await)
 }
 
-async fn instant_of(api: &Api, headers: &HeaderMap, params: &Params) -> ApiResult {
+async fn instant_of(api: &Api, asker: Asker, params: &Params) -> ApiResult {
     let limit = params.limit()?;
     let time = params.time_or("time", api.clock.now_ms())?;
-    let options = options(params)?;
-    let (tenant, text) = (tenant_of(headers), params.get("query"));
+    let options = options(params, asker.origin)?;
+    let (tenant, text) = (asker.tenant, params.get("query"));
     let result = api
         .engine
         .instant(&*api.select, &tenant, text, time, &options)
@@ -43,15 +38,11 @@ async fn instant_of(api: &Api, headers: &HeaderMap, params: &Params) -> ApiResul
     answer(result, limit, params.get("stats"))
 }
 
-pub(super) async fn range(
-    State(api): State<Arc<Api>>,
-    headers: HeaderMap,
-    params: Params,
-) -> Response {
-    respond(range_of(&api, &headers, &params).await)
+pub(super) async fn range(State(api): State<Arc<Api>>, asker: Asker, params: Params) -> Response {
+    respond(range_of(&api, asker, &params).await)
 }
 
-async fn range_of(api: &Api, headers: &HeaderMap, params: &Params) -> ApiResult {
+async fn range_of(api: &Api, asker: Asker, params: &Params) -> ApiResult {
     let limit = params.limit()?;
     let (start, end) = (params.time("start")?, params.time("end")?);
     if end < start {
@@ -69,8 +60,8 @@ async fn range_of(api: &Api, headers: &HeaderMap, params: &Params) -> ApiResult 
         let text = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
         return Err(ApiError::bad_data(text));
     }
-    let options = options(params)?;
-    let (tenant, text) = (tenant_of(headers), params.get("query"));
+    let options = options(params, asker.origin)?;
+    let (tenant, text) = (asker.tenant, params.get("query"));
     let result = api
         .engine
         .range(&*api.select, &tenant, text, start, end, step, &options)
@@ -96,7 +87,7 @@ fn parsed(api: &Api, params: &Params) -> Result<Query, ApiError> {
     api.engine.parse(params.get("query")).map_err(query_error)
 }
 
-fn options(params: &Params) -> Result<QueryParams, ApiError> {
+fn options(params: &Params, origin: Origin) -> Result<QueryParams, ApiError> {
     let timeout = params.duration("timeout")?;
     let lookback = match params.get("lookback_delta") {
         "" => None,
@@ -113,6 +104,7 @@ fn options(params: &Params) -> Result<QueryParams, ApiError> {
     Ok(QueryParams {
         timeout,
         lookback,
+        origin: Some(origin),
         ..QueryParams::default()
     })
 }
@@ -139,7 +131,7 @@ fn answer(result: Result<QueryResult, QueryError>, limit: usize, stats: &str) ->
     write_value(&mut data, &result.value);
     if !stats.is_empty() {
         data.push_str(",\"stats\":");
-        data.push_str(&stats_json(&result.stats));
+        data.push_str(&query_stats::json(&result.stats));
     }
     data.push('}');
     Ok(Reply {
@@ -258,24 +250,4 @@ fn write_columns(out: &mut String, columns: &Columns) {
 /// A time as a plain JSON number, which scalars and strings have.
 fn seconds(out: &mut String, t: i64) {
     ferula_model::text::number::write_plain(out, t as f64 / 1_000.0);
-}
-
-fn stats_json(stats: &QueryStats) -> String {
-    let s = Duration::as_secs_f64;
-    let exec = stats.queue_time + stats.prepare_time + stats.eval_time;
-    json!({
-        "timings": {
-            "evalTotalTime": s(&(stats.prepare_time + stats.eval_time)),
-            "resultSortTime": 0,
-            "queryPreparationTime": s(&stats.prepare_time),
-            "innerEvalTime": s(&stats.eval_time),
-            "execQueueTime": s(&stats.queue_time),
-            "execTotalTime": s(&exec),
-        },
-        "samples": {
-            "totalQueryableSamples": stats.samples_total,
-            "peakSamples": stats.samples_peak,
-        },
-    })
-    .to_string()
 }

@@ -28,6 +28,11 @@ pub(super) fn global(
     if !evaluation.is_zero() {
         global.evaluation_interval = evaluation;
     }
+    let mut query_log_file = "";
+    fields.read(cx, "query_log_file", Cx::text, &mut query_log_file);
+    if !query_log_file.is_empty() {
+        global.query_log_file = surroundings.dir.join(query_log_file);
+    }
     let mut protocols = None;
     fields.read(cx, "scrape_protocols", values::protocols, &mut protocols);
     if let Some(protocols) = protocols {
