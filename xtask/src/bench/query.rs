@@ -207,7 +207,7 @@ fn once(
     repeats: u32,
 ) -> Result<(Run, Vec<u8>)> {
     std::thread::sleep(BETWEEN);
-    let before = loaded.server.process().thread_times()?;
+    let before = loaded.server.process().cpu()?;
     let mut latencies = Vec::new();
     let mut body = Vec::new();
     for _ in 0..repeats {
@@ -218,7 +218,7 @@ fn once(
         body = response.body;
     }
     std::thread::sleep(BETWEEN);
-    let cpu = loaded.server.process().thread_times()?.since(&before);
+    let cpu = loaded.server.process().cpu()? - before;
     let run = Run {
         cpu_ms: cpu.as_secs_f64() * 1e3 / f64::from(repeats),
         latency_ms: median(&mut latencies),
