@@ -78,7 +78,12 @@ pub(crate) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64
     if lower >= upper {
         return 0.0;
     }
-    (rank_of(upper, buckets) - rank_of(lower, buckets)) / total
+    // Counts may fall from bucket to bucket; no rank is above that of the last.
+    let rank = |x| {
+        let rank = rank_of(x, buckets);
+        if rank > total { total } else { rank }
+    };
+    (rank(upper) - rank(lower)) / total
 }
 
 /// How many observations are estimated to lie below `x`.
@@ -103,7 +108,7 @@ fn rank_of(x: f64, buckets: &[Bucket]) -> f64 {
                 // Where in a bucket without an end observations are, nobody knows: all count.
                 if x == f64::NEG_INFINITY { 0.0 } else { b.count }
             } else {
-                below + (b.count - below) * ((x - lower) / (b.upper - lower))
+                below + (b.count - below) * (x - lower) / (b.upper - lower)
             };
         }
         below = b.count;

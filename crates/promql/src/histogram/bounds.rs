@@ -59,7 +59,8 @@ impl FloatHistogram {
         (bound(index - 1), bound(index))
     }
 
-    /// The populated buckets from the lowest to the highest, cut at the zero bucket.
+    /// The populated buckets from the lowest to the highest, cut where the zero bucket ends. One
+    /// that ends inside it, too, comes to begin after its end, as in Prometheus.
     pub(super) fn buckets(&self) -> Vec<Bucket> {
         let mut buckets = Vec::with_capacity(self.positive.len() + self.negative.len() + 1);
         let zero_threshold = self.zero_threshold;
@@ -67,21 +68,24 @@ impl FloatHistogram {
             let (begin, end) = self.edges(*index);
             buckets.push(Bucket {
                 lower: -end,
-                upper: -begin.max(zero_threshold.min(end)),
+                upper: -begin.max(zero_threshold),
                 count: number.value(),
                 place: Place::Negative(i),
             });
         }
-        buckets.push(Bucket {
-            lower: -zero_threshold,
-            upper: zero_threshold,
-            count: self.zero.value(),
-            place: Place::Zero,
-        });
+        // Prometheus does not see a zero bucket with a negative population.
+        if self.zero.value() > 0.0 {
+            buckets.push(Bucket {
+                lower: -zero_threshold,
+                upper: zero_threshold,
+                count: self.zero.value(),
+                place: Place::Zero,
+            });
+        }
         for (i, (index, number)) in self.positive.iter().enumerate() {
             let (mut lower, upper) = self.edges(*index);
             if !self.has_custom_buckets() {
-                lower = lower.max(zero_threshold.min(upper));
+                lower = lower.max(zero_threshold);
             }
             buckets.push(Bucket {
                 lower,

@@ -124,31 +124,40 @@ impl FloatHistogram {
             }
         }
         let total: f64 = buckets.iter().map(|b| b.count).sum();
-        let has_nan = self.sum.value().is_nan() && total < count;
-        let rank = |x| self.rank_of(x, &buckets).min(count);
+        let sum_is_nan = self.sum.value().is_nan();
+        let has_nan = sum_is_nan && total < count;
+        // What is above all buckets is above all observations, but for those that are NaN.
+        let all = if sum_is_nan { total } else { count };
+        let rank = |x| match self.rank_of(x, &buckets) {
+            Some(rank) if rank > all => all,
+            Some(rank) => rank,
+            None => all,
+        };
         ((rank(upper) - rank(lower)) / count, has_nan)
     }
 
-    /// How many observations are estimated to lie below `x`.
-    fn rank_of(&self, x: f64, buckets: &[Bucket]) -> f64 {
+    /// How many observations are estimated to lie below `x`, if a bucket ends above it.
+    fn rank_of(&self, x: f64, buckets: &[Bucket]) -> Option<f64> {
         let mut below = 0.0;
         for bucket in buckets {
             if bucket.lower >= x {
-                return below;
+                return Some(below);
             }
             if x < bucket.upper {
-                return if bucket.lower == f64::NEG_INFINITY {
+                return Some(if bucket.lower == f64::NEG_INFINITY {
                     // Where in it observations are, nobody knows: all count.
                     below + bucket.count
                 } else if self.has_custom_buckets() && bucket.upper == f64::INFINITY {
                     below
+                } else if self.is_linear(bucket) {
+                    below + bucket.count * (x - bucket.lower) / (bucket.upper - bucket.lower)
                 } else {
                     below + bucket.count * self.fraction_below(bucket, x)
-                };
+                });
             }
             below += bucket.count;
         }
-        below
+        None
     }
 
     /// The population variance.
@@ -162,7 +171,7 @@ impl FloatHistogram {
                 self.middle(bucket.lower, bucket.upper)
             };
             let distance = middle - mean;
-            squares.add(bucket.count * (distance * distance));
+            squares.add(bucket.count * distance * distance);
         }
         squares.value() / self.count()
     }

@@ -203,7 +203,10 @@ impl FloatHistogram {
     pub(crate) fn scale(&mut self, factor: f64) {
         self.each(|number| {
             number.sum *= factor;
-            number.lost *= factor;
+            // Nothing lost stays nothing, also times infinity.
+            if number.lost != 0.0 {
+                number.lost *= factor;
+            }
         });
         self.note_sign(factor);
     }

@@ -4,6 +4,7 @@ use ferula_model::CounterReset;
 
 use super::combine::common_bounds;
 use super::{Cells, FloatHistogram};
+use crate::functions::sum::Compensated;
 
 impl FloatHistogram {
     /// Whether the counter started anew between `previous` and this histogram.
@@ -33,7 +34,7 @@ impl FloatHistogram {
         let (mut now, mut before) = (self.clone(), previous.clone());
         now.reduce_to(&common);
         before.reduce_to(&common);
-        any_fell(&now.positive, &before.positive)
+        any_custom_fell(&now.positive, &before.positive)
     }
 
     fn exponential_fell(&self, previous: &Self) -> bool {
@@ -52,29 +53,42 @@ impl FloatHistogram {
         self.numbers_fell(&before)
     }
 
-    /// The same of two histograms with one layout.
+    /// The same of two histograms with one layout. Buckets that end inside the zero bucket do not
+    /// count.
     fn numbers_fell(&self, before: &Self) -> bool {
+        let outside = |cells: &Cells| {
+            let inside = |(index, _): &(i64, _)| self.edges(*index).1 <= self.zero_threshold;
+            cells.partition_point(inside)
+        };
+        let fell = |now: &Cells, before: &Cells| {
+            any_fell(&now[outside(now)..], &before[outside(before)..])
+        };
         self.zero.value() < before.zero.value()
-            || any_fell(&self.positive, &before.positive)
-            || any_fell(&self.negative, &before.negative)
+            || fell(&self.positive, &before.positive)
+            || fell(&self.negative, &before.negative)
     }
 }
 
-/// Whether any bucket is smaller than it was; one that is not listed is empty.
-fn any_fell(now: &Cells, before: &Cells) -> bool {
+/// Whether any bucket is smaller than it was, or was populated and is not there any more.
+fn any_fell(now: &[(i64, Compensated)], before: &[(i64, Compensated)]) -> bool {
     let mut now = now.iter().peekable();
-    for (index, was) in before {
-        while let Some((_, appeared)) = now.next_if(|cell| cell.0 < *index) {
-            if appeared.value() < 0.0 {
-                return true;
-            }
+    before.iter().any(|(index, was)| {
+        while now.next_if(|cell| cell.0 < *index).is_some() {}
+        match now.next_if(|cell| cell.0 == *index) {
+            Some((_, is)) => is.value() < was.value(),
+            None => was.value() != 0.0,
         }
-        let is = now
-            .next_if(|cell| cell.0 == *index)
-            .map_or(0.0, |(_, number)| number.value());
-        if is < was.value() {
-            return true;
-        }
-    }
-    now.any(|(_, appeared)| appeared.value() < 0.0)
+    })
+}
+
+/// Whether any custom bucket is smaller than it was; one that is not listed is empty.
+fn any_custom_fell(now: &Cells, before: &Cells) -> bool {
+    let population = |cells: &Cells, index: i64| {
+        let at = cells.binary_search_by_key(&index, |cell| cell.0);
+        at.map_or(0.0, |i| cells[i].1.value())
+    };
+    let indices = now.iter().chain(before).map(|cell| cell.0);
+    indices
+        .into_iter()
+        .any(|index| population(now, index) < population(before, index))
 }

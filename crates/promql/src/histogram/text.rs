@@ -5,42 +5,31 @@ use std::fmt::{Display, Formatter, Result};
 use ferula_model::text::number::Form;
 
 use super::FloatHistogram;
-use super::bounds::Place;
 
 /// `{count:3, sum:5, [-0.001,0.001]:1, (0.5,1]:2}`, empty buckets left out.
 impl Display for FloatHistogram {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let show = |x| Form::General.show(x);
-        write!(
-            f,
-            "{{count:{}, sum:{}",
-            show(self.count.value()),
-            show(self.sum.value())
-        )?;
-        for bucket in self.buckets() {
-            let (mut lower, mut upper) = (bucket.lower, bucket.upper);
-            let (open, close) = match bucket.place {
-                Place::Zero => ('[', ']'),
-                Place::Negative(i) => {
-                    (upper, lower) = {
-                        let (begin, end) = self.edges(self.negative[i].0);
-                        (-begin, -end)
-                    };
-                    ('[', ')')
-                }
-                Place::Positive(i) => {
-                    (lower, upper) = self.edges(self.positive[i].0);
-                    let first = self.has_custom_buckets() && self.positive[i].0 == 0;
-                    (if first { '[' } else { '(' }, ']')
-                }
-            };
-            write!(
-                f,
-                ", {open}{},{}{close}:{}",
-                show(lower),
-                show(upper),
-                show(bucket.count)
-            )?;
+        let (count, sum) = (self.count.value(), self.sum.value());
+        write!(f, "{{count:{}, sum:{}", show(count), show(sum))?;
+        let mut bucket = |open, (lower, upper): (f64, f64), close, count: f64| {
+            if count == 0.0 {
+                return Ok(());
+            }
+            let (lower, upper, count) = (show(lower), show(upper), show(count));
+            write!(f, ", {open}{lower},{upper}{close}:{count}")
+        };
+        for (index, number) in self.negative.iter().rev() {
+            let (begin, end) = self.edges(*index);
+            bucket('[', (-end, -begin), ')', number.value())?;
+        }
+        let zero_threshold = self.zero_threshold;
+        let zero = (-zero_threshold, zero_threshold);
+        bucket('[', zero, ']', self.zero.value())?;
+        for (index, number) in &self.positive {
+            let first = self.has_custom_buckets() && *index == 0;
+            let open = if first { '[' } else { '(' };
+            bucket(open, self.edges(*index), ']', number.value())?;
         }
         f.write_str("}")
     }

@@ -72,6 +72,7 @@ impl FloatHistogram {
             } else if !open_above {
                 return match side {
                     Side::Below if bucket.upper <= x => whole(bucket.upper),
+                    Side::Below if x == f64::NEG_INFINITY => NOTHING,
                     Side::Below => whole(x),
                     Side::Above if x == f64::NEG_INFINITY => whole(bucket.upper),
                     Side::Above => NOTHING,
