@@ -277,8 +277,8 @@ impl<'q> Exec<'q> {
             let Some(cell) = folded.cells.remove(&(start + step)) else {
                 continue;
             };
+            self.note_merged(cell.merged(), Purpose::Aggregation, span);
             if is_absent(row.values[step]) {
-                self.note_merged(cell.merged(), Purpose::Aggregation, span);
                 row.histograms
                     .extend(cell.finish().map(|h| (step as u32, h)));
             } else {

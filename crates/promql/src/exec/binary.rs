@@ -15,7 +15,7 @@ use super::scalar::{truth, with_arithmetic, with_comparison};
 use super::{ABSENT, Exec, Frame, is_absent};
 use crate::error::QueryError;
 use crate::histogram::same_histogram;
-use crate::plan::Link;
+use crate::plan::{Link, drops_name};
 use crate::syntax::ast::{BinaryOp, Cardinality, Matching};
 
 /// The kind of a sample.
@@ -147,7 +147,7 @@ impl<'q> Operation<'_, 'q> {
                 if !row.is_empty() {
                     let key = Key {
                         labels: self.labels(many, one),
-                        drop_name: false,
+                        drop_name: self.marks_names(),
                     };
                     out.push(key, &row)?;
                 }
@@ -172,11 +172,15 @@ impl<'q> Operation<'_, 'q> {
         }
     }
 
+    /// Whether `bool` leaves the names of its results to be dropped when the query is done.
+    fn marks_names(&self) -> bool {
+        self.link.return_bool && self.exec.delayed_names
+    }
+
     fn labels(&self, many: usize, one: usize) -> Labels {
         result_labels(
             self.matching,
-            self.link.op,
-            self.link.return_bool,
+            drops_name(self.link.op, self.link.return_bool && !self.marks_names()),
             self.many().labels(many),
             self.one().labels(one),
         )

@@ -225,7 +225,11 @@ impl<'b> Frame<'b> {
     }
 
     /// Moves the values of row `from` into row `into`, which comes before it.
+    ///
+    /// Whether the name is dropped in the end, is up to the one that begins earlier.
     fn merge_row(&mut self, into: usize, from: usize) -> Result<(), QueryError> {
+        let begins = |row: usize| (0..self.steps).find(|&step| self.has(row, step));
+        let from_is_first = begins(from).is_some_and(|f| begins(into).is_none_or(|i| f < i));
         for step in 0..self.steps {
             if !self.has(from, step) {
                 continue;
@@ -241,7 +245,9 @@ impl<'b> Frame<'b> {
         let target = &mut self.rows[into];
         target.histograms.extend(moved);
         target.histograms.sort_by_key(|(step, _)| *step);
-        target.key.drop_name &= drop_name;
+        if from_is_first {
+            target.key.drop_name = drop_name;
+        }
         Ok(())
     }
 }

@@ -5,8 +5,7 @@ use ferula_model::{Builder, Labels, METRIC_NAME};
 use super::Frame;
 use super::grouping::{Ordinals, push_text};
 use super::row::is_metadata;
-use crate::plan::drops_name;
-use crate::syntax::ast::{BinaryOp, Cardinality, Matching};
+use crate::syntax::ast::{Cardinality, Matching};
 
 /// The match groups of two vectors.
 pub(super) struct MatchGroups {
@@ -66,12 +65,10 @@ fn tells_apart(matching: &Matching, name: &str) -> bool {
 /// The labels of the result of two series; `many` is the side the result's labels start from.
 pub(super) fn result_labels(
     matching: &Matching,
-    op: BinaryOp,
-    return_bool: bool,
+    drops: bool,
     many: &Labels,
     one: &Labels,
 ) -> Labels {
-    let drops = drops_name(op, return_bool);
     let one_to_one = matching.card == Cardinality::OneToOne;
     let kept = many.filter(|name| {
         !(drops && is_metadata(name))

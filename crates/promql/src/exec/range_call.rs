@@ -69,6 +69,8 @@ impl<'q> Exec<'q> {
                 drop_stale(columns);
                 each(Meta::named(&series.labels), columns)
             }),
+            // Without points there is nothing to fail, and nothing to say.
+            Samples::Subquery { grid, .. } if grid.count == 0 => Ok(()),
             Samples::Subquery { inner, grid, .. } => {
                 let mut columns = Columns::default();
                 self.stream(inner, *grid, &mut |meta, row| {

@@ -99,7 +99,7 @@ impl<'q> Exec<'q> {
             return self.limit_ratio(aggregate, &param, grid);
         }
         if !wants_any(&param)? {
-            return Frame::new(self.budget, grid.count);
+            return self.nothing_of(aggregate, grid);
         }
         let Grouped {
             mut frame,
@@ -130,6 +130,13 @@ impl<'q> Exec<'q> {
             frame.reorder(&order);
         }
         Ok(frame)
+    }
+
+    /// No series of the operand, which is evaluated all the same: it may fail, or have something
+    /// to note.
+    fn nothing_of(&self, aggregate: &Aggregate, grid: Grid) -> Result<Frame<'q>, QueryError> {
+        self.stream(&aggregate.child, grid, &mut |_, _| Ok(()))?;
+        Frame::new(self.budget, grid.count)
     }
 
     /// Moves the `wanted` best candidates to the front, best first. `limitk` takes them as they
@@ -170,7 +177,7 @@ impl<'q> Exec<'q> {
             return Err(QueryError::execution("Ratio value is NaN"));
         }
         if ratio.distinct().iter().all(|&r| r == 0.0) {
-            return Frame::new(self.budget, grid.count);
+            return self.nothing_of(aggregate, grid);
         }
         for &r in ratio.distinct() {
             if r.abs() > 1.0 {
