@@ -56,6 +56,7 @@ fn names_dropped_at_once() {
 fn counters_start_when_their_timestamps_say() {
     let options = ScriptOptions::reference();
     check("scripts/start_timestamps", options, on_engine);
+    check("scripts/start_timestamps", options, on_oracle);
 }
 
 #[test]
@@ -65,6 +66,7 @@ fn labels_say_what_metrics_are() {
         ..ScriptOptions::reference()
     };
     check("scripts/type_and_unit_labels", options, on_engine);
+    check("scripts/type_and_unit_labels", options, on_oracle);
 }
 
 /// The runner itself must be able to fail.

@@ -87,6 +87,7 @@ impl Eval<'_> {
                         drop_name: group.drop_name,
                         val,
                         stored: time,
+                        start: 0,
                     });
                 }
             }
@@ -157,13 +158,11 @@ impl Eval<'_> {
                 let name = ferula_model::text::quote::quoted(labels.metric_name()).to_string();
                 let text = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name";
                 self.notes.warn(format!("{text} {name}"), at);
+                // What comes after does not matter any more.
+                break;
             }
         }
-        if !floats.is_empty() {
-            let text = "encountered a mix of histograms and floats for aggregation";
-            self.notes.warn(text, at);
-            return None;
-        }
+        // What was met on the way is noted, whatever becomes of the group.
         if total.conflict() {
             let text = "conflicting counter resets during histogram aggregation";
             self.notes.warn(text, at);
@@ -171,6 +170,11 @@ impl Eval<'_> {
         if total.reconciled {
             let text = "mismatched custom buckets were reconciled during aggregation";
             self.notes.info(text, at);
+        }
+        if !floats.is_empty() {
+            let text = "encountered a mix of histograms and floats for aggregation";
+            self.notes.warn(text, at);
+            return None;
         }
         (!mixed).then(|| total.finish().into())
     }
@@ -208,6 +212,7 @@ impl Eval<'_> {
                         drop_name: group.drop_name,
                         val: Val::Float(group.members.len() as f64),
                         stored: time,
+                        start: 0,
                     })
                     .collect()
             })

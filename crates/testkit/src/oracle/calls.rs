@@ -112,6 +112,7 @@ fn nameless_element(t: Timestamp, v: f64, labels: Labels) -> Element {
         drop_name: false,
         val: Val::Float(v),
         stored: t,
+        start: 0,
     }
 }
 

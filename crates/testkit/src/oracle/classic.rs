@@ -47,8 +47,16 @@ impl Eval<'_> {
         for (i, (vector_at, &t)) in vectors.into_iter().zip(steps).enumerate() {
             let mut made = Vec::new();
             for (labels, parts) in self.parts(vector_at, vector) {
+                // A classic histogram is repaired once, however many quantiles are wanted.
+                let mut repaired = false;
                 for wanted in &wanted[i] {
-                    made.extend(self.histogram_value(wanted, &labels, &parts, vector, t));
+                    made.extend(self.histogram_value(
+                        wanted,
+                        &labels,
+                        &parts,
+                        (vector, t),
+                        &mut repaired,
+                    ));
                 }
             }
             unique(&made)?;
@@ -157,8 +165,8 @@ impl Eval<'_> {
         wanted: &Wanted,
         labels: &Labels,
         parts: &Parts,
-        expr: &Expr,
-        t: Timestamp,
+        (expr, t): (&Expr, Timestamp),
+        repaired: &mut bool,
     ) -> Option<Element> {
         let at = place(expr);
         let value = match &parts.native {
@@ -168,7 +176,14 @@ impl Eval<'_> {
                 return None;
             }
             Some(native) => self.of_native(wanted, native, labels, at),
-            None => self.of_classic(wanted, &parts.buckets, at, t),
+            None => {
+                let (value, repair) = of_classic(wanted, &parts.buckets, t);
+                if let Some(repair) = repair.filter(|_| !*repaired) {
+                    *repaired = true;
+                    self.notes.repaired(repair, at);
+                }
+                value
+            }
         };
         let mut labels = labels.clone();
         if !self.delayed() {
@@ -186,6 +201,7 @@ impl Eval<'_> {
             drop_name: self.delayed(),
             val: Val::Float(value),
             stored: t,
+            start: 0,
         })
     }
 
@@ -216,18 +232,12 @@ impl Eval<'_> {
             }
         }
     }
+}
 
-    fn of_classic(&self, wanted: &Wanted, buckets: &[Bucket], at: u32, t: Timestamp) -> f64 {
-        match wanted {
-            Wanted::Quantile { q, .. } => {
-                let (value, repair) = quantile(*q, buckets, t);
-                if let Some(repair) = repair {
-                    self.notes.repaired(repair, at);
-                }
-                value
-            }
-            Wanted::Fraction { lo, hi } => fraction(*lo, *hi, buckets),
-        }
+fn of_classic(wanted: &Wanted, buckets: &[Bucket], t: Timestamp) -> (f64, Option<Repair>) {
+    match wanted {
+        Wanted::Quantile { q, .. } => quantile(*q, buckets, t),
+        Wanted::Fraction { lo, hi } => (fraction(*lo, *hi, buckets), None),
     }
 }
 
@@ -316,7 +326,7 @@ fn quantile(q: f64, buckets: &[Bucket], time: Timestamp) -> (f64, Option<Repair>
     } else {
         let (lo, below) = if b == 0 { (0.0, 0.0) } else { buckets[b - 1] };
         let (hi, count) = buckets[b];
-        lo + (hi - lo) * (rank - below) / (count - below)
+        lo + (hi - lo) * ((rank - below) / (count - below))
     };
     (value, repaired)
 }
@@ -335,9 +345,14 @@ fn fraction(lo: f64, hi: f64, buckets: &[Bucket]) -> f64 {
     (rank(hi, &buckets) - rank(lo, &buckets)) / total
 }
 
-/// How many observations lie below `x`.
+/// How many observations lie below `x`: not more than the last bucket says, whatever others do.
 fn rank(x: f64, buckets: &[Bucket]) -> f64 {
     let total = buckets[buckets.len() - 1].1;
+    let below = unbounded_rank(x, buckets);
+    if below > total { total } else { below }
+}
+
+fn unbounded_rank(x: f64, buckets: &[Bucket]) -> f64 {
     let (mut lower, mut below) = if buckets[0].0 > 0.0 {
         (0.0, 0.0)
     } else {
@@ -354,9 +369,9 @@ fn rank(x: f64, buckets: &[Bucket]) -> f64 {
             } else {
                 count * (x - lower) / (upper - lower)
             };
-            return (below + inside).min(total);
+            return below + inside;
         }
         (lower, below) = (upper, cumulative);
     }
-    total
+    f64::INFINITY
 }

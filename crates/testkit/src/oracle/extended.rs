@@ -9,9 +9,7 @@ use super::hist::Hist;
 use super::hist_math::{combine, divided, is_reset, scaled};
 use super::over_time::{changed, count_pairs, was_reset};
 use super::range_calls::Seen;
-use super::value::{Element, Ranged, Val, Window};
-
-type Sample = (Timestamp, Val);
+use super::value::{Element, Ranged, Sample, Val, Window};
 
 /// The samples that make the change over a window, and whether the values at its edges lie
 /// between the first two and the last two of them.
@@ -28,15 +26,12 @@ fn reached(
     end: Timestamp,
 ) -> Option<Reached<'_>> {
     let newest = samples.len().checked_sub(1)?;
-    let first = samples.iter().rposition(|(t, _)| *t <= start).unwrap_or(0);
+    let first = samples.iter().rposition(|s| s.t <= start).unwrap_or(0);
     let last = match extended {
         Extended::Anchored => newest,
-        Extended::Smoothed => samples
-            .iter()
-            .position(|(t, _)| *t >= end)
-            .unwrap_or(newest),
+        Extended::Smoothed => samples.iter().position(|s| s.t >= end).unwrap_or(newest),
     };
-    let (t_first, t_last) = (samples[first].0, samples[last].0);
+    let (t_first, t_last) = (samples[first].t, samples[last].t);
     if t_last <= start || t_first > end {
         return None;
     }
@@ -55,9 +50,9 @@ fn part(t1: Timestamp, t2: Timestamp, at: Timestamp) -> f64 {
 
 /// The value on the line between two samples; a counter that was reset came up from nothing.
 fn interpolated(counter: bool, a: &Sample, b: &Sample, at: Timestamp) -> Option<f64> {
-    let (v1, v2) = (a.1.float()?, b.1.float()?);
+    let (v1, v2) = (a.val.float()?, b.val.float()?);
     let from = if counter && v2 < v1 { 0.0 } else { v1 };
-    Some(from + (v2 - from) * part(a.0, b.0, at))
+    Some(from + (v2 - from) * (at - a.t) as f64 / (b.t - a.t) as f64)
 }
 
 impl Seen<'_> {
@@ -111,7 +106,7 @@ impl Seen<'_> {
 
     fn edge_hist_change(&self, reached: &Reached<'_>, counter: bool) -> Option<Hist> {
         let samples = reached.samples;
-        let hists: Vec<&Hist> = samples.iter().filter_map(|(_, v)| v.hist()).collect();
+        let hists: Vec<&Hist> = samples.iter().filter_map(|s| s.val.hist()).collect();
         let (first, last) = (hists[0], hists[hists.len() - 1]);
         if counter {
             if hists.iter().any(|h| h.is_gauge()) {
@@ -152,12 +147,12 @@ impl Seen<'_> {
         b: &Sample,
         at: Timestamp,
     ) -> Option<Hist> {
-        let (h1, h2) = (a.1.hist()?, b.1.hist()?);
+        let (h1, h2) = (a.val.hist()?, b.val.hist()?);
         if h1.is_custom() != h2.is_custom() {
             self.mixed_buckets();
             return None;
         }
-        let part = part(a.0, b.0, at);
+        let part = part(a.t, b.t, at);
         if counter && is_reset(h1, h2) {
             return Some(scaled(h2, part));
         }
@@ -178,11 +173,11 @@ impl<'a> Reached<'a> {
         let n = s.len();
         let left = match self.left_between {
             true => interpolated(counter, &s[0], &s[1], start)?,
-            false => s[0].1.float()?,
+            false => s[0].val.float()?,
         };
         let right = match self.right_between {
             true => interpolated(counter, &s[n - 2], &s[n - 1], end)?,
-            false => s[n - 1].1.float()?,
+            false => s[n - 1].val.float()?,
         };
         Some((left, right))
     }
@@ -191,7 +186,9 @@ impl<'a> Reached<'a> {
     /// does not count.
     fn pairs(&self) -> impl Iterator<Item = (&'a Val, &'a Val)> {
         let from = usize::from(self.left_between);
-        self.samples[from..].windows(2).map(|p| (&p[0].1, &p[1].1))
+        self.samples[from..]
+            .windows(2)
+            .map(|p| (&p[0].val, &p[1].val))
     }
 }
 
@@ -233,12 +230,13 @@ impl Eval<'_> {
                     notes: &self.notes,
                     at: selector.span.start,
                 };
-                if let Some(val) = seen.smoothed_at(at) {
+                if let Some((stored, val)) = seen.smoothed_at(at) {
                     vector.push(Element {
                         labels: s.labels.clone(),
                         drop_name: false,
                         val,
-                        stored: at,
+                        stored,
+                        start: 0,
                     });
                 }
             }
@@ -261,11 +259,16 @@ impl Eval<'_> {
             let edges = reached(extended, &window.samples, start, end)
                 .and_then(|reached| reached.float_edges(false, start, end));
             let Some((left, right)) = edges else { continue };
+            let edge = |t, v| Sample {
+                t,
+                val: Val::Float(v),
+                start: 0,
+            };
             let inside = window.samples.iter();
-            let inside = inside.filter(|(t, _)| start < *t && *t < end).cloned();
-            let mut samples = vec![(start, Val::Float(left))];
+            let inside = inside.filter(|s| start < s.t && s.t < end).cloned();
+            let mut samples = vec![edge(start, left)];
             samples.extend(inside);
-            samples.push((end, Val::Float(right)));
+            samples.push(edge(end, right));
             series.push(Window { samples, ..window });
         }
         Ok(Ranged { start, end, series })
@@ -273,24 +276,26 @@ impl Eval<'_> {
 }
 
 impl Seen<'_> {
-    fn smoothed_at(&self, at: Timestamp) -> Option<Val> {
+    /// The value at a time, and when the newest sample before was stored.
+    fn smoothed_at(&self, at: Timestamp) -> Option<(Timestamp, Val)> {
         let samples = &self.window.samples;
         if !self.window.floats().is_empty() && !self.window.hists().is_empty() {
             self.mixed();
             return None;
         }
-        let before = samples.iter().rfind(|(t, _)| *t <= at)?;
-        let after = samples.iter().find(|(t, _)| *t > at);
-        let Some(after) = after.filter(|_| before.0 < at) else {
-            return Some(before.1.clone());
+        let before = samples.iter().rfind(|s| s.t <= at)?;
+        let after = samples.iter().find(|s| s.t > at);
+        let Some(after) = after.filter(|_| before.t < at) else {
+            return Some((before.t, before.val.clone()));
         };
-        match (&before.1, &after.1) {
+        let val = match (&before.val, &after.val) {
             (Val::Hist(a), Val::Hist(b)) => {
                 let counter = !(a.is_gauge() && b.is_gauge());
                 let h = self.interpolated_hist(counter, before, after, at)?;
-                Some(h.compact().into())
+                h.compact().into()
             }
-            _ => interpolated(false, before, after, at).map(Val::Float),
-        }
+            _ => Val::Float(interpolated(false, before, after, at)?),
+        };
+        Some((before.t, val))
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ferula_model::{Labels, Timestamp};
 use ferula_promql::syntax::ast::{Expr, RangeSelector, Selector};
 
-use super::Result;
 use super::eval::Eval;
 use super::labels::{nameless, unique};
 use super::value::{Element, Ranged, Steps, Val};
+use super::{Result, same_labelset};
 use crate::{AnswerValue, Seen};
 
 /// The answer of a query `expr`.
@@ -48,15 +48,21 @@ pub(super) fn finish(
                     ..
                 }) => eval.with_edges(*extended, ranged)?,
                 _ => ranged,
-            })
+            })?
         }
     })
 }
 
-/// Delayed removal of names (§10).
+/// Delayed removal of names (§10). A series keeps or loses its name as a whole: what its first
+/// sample says.
 fn drop_marked_names(vectors: &mut [Vec<Element>]) -> Result<()> {
+    let mut marks: BTreeMap<Labels, bool> = BTreeMap::new();
+    for element in vectors.iter().flatten() {
+        let labels = element.labels.clone();
+        marks.entry(labels).or_insert(element.drop_name);
+    }
     for vector in vectors {
-        for element in vector.iter_mut().filter(|e| e.drop_name) {
+        for element in vector.iter_mut().filter(|e| marks[&e.labels]) {
             element.labels = nameless(&element.labels);
         }
         unique(vector)?;
@@ -82,15 +88,21 @@ fn matrix(steps: &[Timestamp], vectors: Vec<Vec<Element>>) -> AnswerValue {
     AnswerValue::Matrix(series.into_iter().collect())
 }
 
-fn top_range(ranged: Ranged) -> AnswerValue {
-    let mut series: Vec<_> = ranged
-        .series
-        .into_iter()
-        .map(|w| {
-            let samples = w.samples.into_iter().map(|(t, val)| (t, seen(val)));
-            (w.labels, samples.collect::<BTreeMap<_, _>>())
-        })
-        .collect();
-    series.sort_by(|a, b| a.0.cmp(&b.0));
-    AnswerValue::Matrix(series)
+/// A range vector as the answer. Series that have lost their names may become one (§3.4, §10).
+fn top_range(ranged: Ranged) -> Result<AnswerValue> {
+    let mut series: BTreeMap<Labels, BTreeMap<Timestamp, Seen>> = BTreeMap::new();
+    for window in ranged.series {
+        let labels = if window.drop_name {
+            nameless(&window.labels)
+        } else {
+            window.labels
+        };
+        let samples = series.entry(labels).or_default();
+        for sample in window.samples {
+            if samples.insert(sample.t, seen(sample.val)).is_some() {
+                return Err(same_labelset());
+            }
+        }
+    }
+    Ok(AnswerValue::Matrix(series.into_iter().collect()))
 }

@@ -154,7 +154,8 @@ impl Hist {
         (bound(self.schema, index - 1), bound(self.schema, index))
     }
 
-    /// All buckets in ascending order, those that overlap the zero bucket cut at its edge.
+    /// All buckets in ascending order, those that begin inside the zero bucket cut at its edge,
+    /// even where they end inside, too: the reference counts such a bucket backwards.
     pub(super) fn buckets(&self) -> Vec<Bucket> {
         let zt = if self.is_custom() {
             f64::NEG_INFINITY
@@ -164,14 +165,12 @@ impl Hist {
         let mut all = Vec::new();
         for (&i, &count) in self.negative.iter().rev() {
             let (near, far) = self.edges(i);
-            if far > zt {
-                all.push(Bucket {
-                    lower: -far,
-                    upper: -near.max(zt),
-                    count,
-                    kind: Kind::Negative(i),
-                });
-            }
+            all.push(Bucket {
+                lower: -far,
+                upper: -near.max(zt),
+                count,
+                kind: Kind::Negative(i),
+            });
         }
         if self.zero > 0.0 {
             all.push(Bucket {
@@ -183,14 +182,12 @@ impl Hist {
         }
         for (&i, &count) in &self.positive {
             let (near, far) = self.edges(i);
-            if far > zt {
-                all.push(Bucket {
-                    lower: near.max(zt),
-                    upper: far,
-                    count,
-                    kind: Kind::Positive(i),
-                });
-            }
+            all.push(Bucket {
+                lower: near.max(zt),
+                upper: far,
+                count,
+                kind: Kind::Positive(i),
+            });
         }
         all
     }
@@ -228,6 +225,15 @@ impl Hist {
                 side.retain(|&i, _| !inside(i));
             }
         }
+        h
+    }
+
+    /// Without buckets that end inside the zero bucket.
+    pub(super) fn outside_zero(&self) -> Self {
+        let mut h = self.clone();
+        let outside = |i: &i32| self.edges(*i).1 > self.zero_threshold;
+        h.positive.retain(|i, _| outside(i));
+        h.negative.retain(|i, _| outside(i));
         h
     }
 

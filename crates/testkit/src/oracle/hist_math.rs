@@ -93,7 +93,12 @@ pub(super) fn is_reset(prev: &Hist, cur: &Hist) -> bool {
             return true;
         }
         return match common_layout(prev, cur) {
-            Ok(layout) => fell(&prev.fit(&layout), &cur.fit(&layout)),
+            Ok(layout) if layout.reconciled => {
+                let (prev, cur) = (prev.fit(&layout), cur.fit(&layout));
+                let grown = each(&cur, &prev, |now, before| now - before);
+                grown.positive.values().any(|growth| *growth < 0.0)
+            }
+            Ok(_) => fell(prev, cur),
             Err(Mixed) => true,
         };
     }
@@ -106,7 +111,7 @@ pub(super) fn is_reset(prev: &Hist, cur: &Hist) -> bool {
         return true;
     }
     let prev = prev.widened(cur.zero_threshold).coarsened(cur.schema);
-    cur.zero < prev.zero || fell(&prev, cur)
+    cur.zero < prev.zero || fell(&prev.outside_zero(), &cur.outside_zero())
 }
 
 /// Whether a bucket is smaller than before, or populated before and missing.
@@ -150,10 +155,10 @@ impl Total {
     }
 
     pub(super) fn add(&mut self, next: &Hist) -> Result<(), Mixed> {
+        self.hints.push(next.reset);
         let layout = common_layout(&self.sum, next)?;
         self.n += 1.0;
         self.reconciled |= layout.reconciled;
-        self.hints.push(next.reset);
         let (reset, _) = joint_hint(self.sum.reset, next.reset);
         if !self.incremental {
             let (sum, lost) = self.plus(next, &layout);

@@ -130,8 +130,13 @@ pub(super) fn fraction(lo: f64, hi: f64, h: &Hist) -> (f64, bool) {
     ((rank(hi, h, count) - rank(lo, h, count)) / h.count, has_nan)
 }
 
-/// How many observations lie below `x`.
+/// How many of `count` observations lie below `x`.
 fn rank(x: f64, h: &Hist, count: f64) -> f64 {
+    let below = unbounded_rank(x, h);
+    if below > count { count } else { below }
+}
+
+fn unbounded_rank(x: f64, h: &Hist) -> f64 {
     let mut below = 0.0;
     for mut b in h.buckets() {
         let around_zero = b.lower <= 0.0 && b.upper >= 0.0;
@@ -144,14 +149,16 @@ fn rank(x: f64, h: &Hist, count: f64) -> f64 {
         if b.upper > x {
             let inside = if b.lower == f64::NEG_INFINITY {
                 b.count
+            } else if h.is_custom() || around_zero {
+                b.count * (x - b.lower) / (b.upper - b.lower)
             } else {
-                b.count * fraction_at(h.is_custom() || around_zero, b, x)
+                b.count * fraction_at(false, b, x)
             };
-            return (below + inside).min(count);
+            return below + inside;
         }
         below += b.count;
     }
-    count
+    f64::INFINITY
 }
 
 /// The variance of the observations, each at the middle of its bucket (§9.1).

@@ -8,7 +8,7 @@ use ferula_promql::syntax::ast::{Call, Expr, Modifiers};
 use super::eval::Eval;
 use super::labels::unique;
 use super::select::Stored;
-use super::value::{Element, Val};
+use super::value::{Element, Sample, Val};
 use super::{Result, failed};
 
 /// The labels that say what a series is about.
@@ -81,7 +81,7 @@ impl Eval<'_> {
         let mut found = InForce::new();
         for info in infos {
             let start = at.saturating_sub(self.lookback_ms());
-            let Some((time, val)) = info.newest(start, at) else {
+            let Some(Sample { t: time, val, .. }) = info.newest(start, at) else {
                 continue;
             };
             let labels = &info.labels;

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use ferula_model::{Labels, Timestamp};
 use ferula_promql::syntax::ast::{Call, Expr};
 
-use super::Result;
 use super::calendar;
 use super::eval::{Eval, text};
 use super::hist::Hist;
@@ -13,6 +12,7 @@ use super::hist_read::variance;
 use super::labels::unique;
 use super::sums::{max, min, nan_first};
 use super::value::{Element, Val};
+use super::{Result, failed};
 
 /// What a function makes of an element; `None` drops it.
 type Made = Option<f64>;
@@ -25,6 +25,11 @@ impl Eval<'_> {
         steps: &[Timestamp],
     ) -> Result<Vec<Vec<Element>>> {
         let name = call.func.name;
+        if name == "start_timestamp" && !self.options.use_start_timestamps {
+            return Err(failed(
+                "function \"start_timestamp\" is not enabled; the feature flag use-start-timestamps enables it",
+            ));
+        }
         let vectors = self.vector(&call.args[0], steps)?;
         let params: Vec<Vec<f64>> = call.args[1..]
             .iter()
@@ -39,8 +44,7 @@ impl Eval<'_> {
                 let value = match name {
                     "timestamp" if of_selector => Some(element.stored as f64 / 1000.0),
                     "timestamp" => Some(t as f64 / 1000.0),
-                    // Start timestamps are not known.
-                    "start_timestamp" => of_selector.then_some(0.0),
+                    "start_timestamp" => of_selector.then_some(element.start as f64 / 1000.0),
                     _ => match &element.val {
                         Val::Float(v) => of_float(name, *v, &params),
                         Val::Hist(h) => of_hist(name, h),

@@ -106,6 +106,7 @@ fn filled(group: &Labels, value: f64) -> Element {
         drop_name: false,
         val: Val::Float(value),
         stored: 0,
+        start: 0,
     }
 }
 
@@ -149,7 +150,10 @@ impl Joined<'_, '_> {
         let (op, return_bool) = (self.binary.op, self.binary.return_bool);
         let matching = matching(self.binary);
         let swapped = matching.card == Cardinality::OneToMany;
-        let mut labels = result_labels(self.binary, &many.labels, &one.labels);
+        // Where names go at the end, `bool` leaves them until then (§10).
+        let delayed = self.eval.delayed();
+        let drops = drops_name(op, return_bool && !delayed);
+        let labels = result_labels(matching, drops, &many.labels, &one.labels);
         let seen = self.seen.entry(group.clone()).or_default();
         if matching.card == Cardinality::OneToOne {
             if !seen.is_empty() {
@@ -175,29 +179,20 @@ impl Joined<'_, '_> {
             (Made::Val(_), true) => Val::Float(1.0),
             (Made::Val(val), false) => val,
         };
-        // Where names go at the end, `bool` leaves them until then (§10).
-        let delayed = self.eval.delayed();
-        if return_bool && !delayed {
-            labels = nameless(&labels);
-        }
         self.out.push(Element {
             labels,
             drop_name: return_bool && delayed,
             val,
             stored: 0,
+            start: 0,
         });
         Ok(())
     }
 }
 
 /// The labels of the result of two elements.
-fn result_labels(binary: &Binary, many: &Labels, one: &Labels) -> Labels {
-    let matching = matching(binary);
-    let mut labels = if drops_name(binary.op, false) {
-        nameless(many)
-    } else {
-        many.clone()
-    };
+fn result_labels(matching: &Matching, drops: bool, many: &Labels, one: &Labels) -> Labels {
+    let mut labels = if drops { nameless(many) } else { many.clone() };
     if matching.card == Cardinality::OneToOne {
         let listed = |name: &str| matching.labels.iter().any(|l| l == name);
         labels = labels.filter(|name| listed(name) == matching.on);

@@ -9,6 +9,7 @@ mod binary;
 mod calendar;
 mod calls;
 mod classic;
+mod differ;
 mod eval;
 mod extended;
 mod finish;
@@ -28,6 +29,8 @@ mod rate;
 mod select;
 mod sums;
 mod value;
+
+pub use differ::difference;
 
 use std::sync::Arc;
 
@@ -74,6 +77,12 @@ impl Oracle {
 
     /// Evaluates a query.
     pub fn run(&self, select: &dyn Select, query: &Query, times: Times) -> Result<Answer> {
+        let ruling = self.judge(select, query, times)?;
+        Ok(ruling.answer)
+    }
+
+    /// Evaluates a query; says as well what else would be right.
+    pub fn judge(&self, select: &dyn Select, query: &Query, times: Times) -> Result<Ruling> {
         let span = Span::of(times)?;
         if span.is_range {
             check_type(query)?;
@@ -93,13 +102,25 @@ impl Oracle {
             let value = eval.eval(&resolved, &steps)?;
             finish::finish(&eval, &resolved, value, &steps)?
         };
-        let (warnings, infos) = eval.notes.render(&query.text);
-        Ok(Answer {
-            value,
-            warnings,
-            infos,
+        let (warnings, infos, elsewhere) = eval.notes.render(&query.text);
+        Ok(Ruling {
+            answer: Answer {
+                value,
+                warnings,
+                infos,
+            },
+            elsewhere,
         })
     }
+}
+
+/// An answer, and what else would be right.
+#[derive(Clone, Debug)]
+pub struct Ruling {
+    /// The answer.
+    pub answer: Answer,
+    /// Annotations of the same texts at other places, which come up in no prescribed order.
+    pub elsewhere: Vec<String>,
 }
 
 /// When a query is evaluated (§2.1).

@@ -1,7 +1,7 @@
 //! Annotations (§11): each text once, ten of a kind.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ferula_model::Timestamp;
 use ferula_model::text::number::Form;
@@ -10,13 +10,18 @@ use super::calendar::date;
 
 const SHOWN_MAX: usize = 10;
 
+/// Texts with their places.
+type List = Vec<(String, u32)>;
+
 /// What a query notices on its way. A place is the first byte of an expression.
 #[derive(Default)]
 pub(super) struct Notes {
-    warnings: RefCell<Vec<(String, u32)>>,
-    infos: RefCell<Vec<(String, u32)>>,
+    warnings: RefCell<List>,
+    infos: RefCell<List>,
     /// Repairs of classic histograms, one text per place (§9.8).
     repairs: RefCell<BTreeMap<u32, Vec<Repair>>>,
+    /// Metrics with samples whose counting overlaps: in how many windows, and where (§9.2).
+    overlaps: RefCell<BTreeMap<String, (u64, u32)>>,
 }
 
 /// A classic histogram that had to be made monotonic.
@@ -42,39 +47,63 @@ impl Notes {
         repairs.entry(at).or_default().push(repair);
     }
 
+    /// Notes a window with samples that count from before the sample before them.
+    pub(super) fn overlapping(&self, name: String, at: u32) {
+        let mut overlaps = self.overlaps.borrow_mut();
+        overlaps.entry(name).or_insert((0, at)).0 += 1;
+    }
+
     /// The texts of warnings and infos, with places in the query `text`.
-    pub(super) fn render(self, text: &str) -> (Vec<String>, Vec<String>) {
-        let mut infos = self.infos.into_inner();
+    ///
+    /// The third list has the same texts at other places.
+    pub(super) fn render(self, text: &str) -> (Vec<String>, Vec<String>, Vec<String>) {
+        let (mut warnings, mut infos) = (self.warnings.into_inner(), self.infos.into_inner());
+        for (name, (count, at)) in self.overlaps.into_inner() {
+            let often = match count {
+                1 => String::new(),
+                _ => format!(" ({count} occurrences)"),
+            };
+            let text =
+                "sample has start time that overlaps with previous sample timestamp for metric";
+            warnings.push((format!("{text} {name}{often}"), at));
+        }
         for (at, repairs) in self.repairs.into_inner() {
             infos.push((repair_text(&repairs), at));
         }
-        (
-            render(self.warnings.into_inner(), "warning", text),
-            render(infos, "info", text),
-        )
+        let (warnings, more_warnings) = render(warnings, "warning", text);
+        let (infos, more_infos) = render(infos, "info", text);
+        (warnings, infos, [more_warnings, more_infos].concat())
     }
 }
 
-fn once(list: &RefCell<Vec<(String, u32)>>, text: String, at: u32) {
+fn once(list: &RefCell<List>, text: String, at: u32) {
     let mut list = list.borrow_mut();
-    if !list.iter().any(|(known, _)| *known == text) {
+    if !list.contains(&(text.clone(), at)) {
         list.push((text, at));
     }
 }
 
-fn render(list: Vec<(String, u32)>, kind: &str, text: &str) -> Vec<String> {
-    let omitted = list.len().saturating_sub(SHOWN_MAX);
-    let mut lines = Vec::new();
-    for (message, at) in list.into_iter().take(SHOWN_MAX) {
+/// Each text once, as the user sees it, and the same texts at other places.
+fn render(list: List, kind: &str, text: &str) -> (Vec<String>, Vec<String>) {
+    let mut seen = BTreeSet::new();
+    let (mut first, mut elsewhere) = (Vec::new(), Vec::new());
+    for (message, at) in list {
         let before = &text.as_bytes()[..at as usize];
         let line = before.iter().filter(|&&b| b == b'\n').count() + 1;
         let column = before.iter().rev().take_while(|&&b| b != b'\n').count() + 1;
-        lines.push(format!("PromQL {kind}: {message} ({line}:{column})"));
+        let shown = format!("PromQL {kind}: {message} ({line}:{column})");
+        if seen.insert(message) {
+            first.push(shown);
+        } else {
+            elsewhere.push(shown);
+        }
     }
+    let omitted = first.len().saturating_sub(SHOWN_MAX);
     if omitted > 0 {
-        lines.push(format!("{omitted} more {kind} annotations omitted"));
+        first.truncate(SHOWN_MAX);
+        first.push(format!("{omitted} more {kind} annotations omitted"));
     }
-    lines
+    (first, elsewhere)
 }
 
 fn repair_text(repairs: &[Repair]) -> String {

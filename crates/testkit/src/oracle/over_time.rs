@@ -4,8 +4,9 @@ use ferula_model::Timestamp;
 
 use super::hist_math::{Total, is_reset};
 use super::range_calls::Seen;
+use super::rate::restarts;
 use super::sums::{extremum, mean, quantile, regression, sum_over_time, variance_over_time};
-use super::value::Val;
+use super::value::{Sample, Val};
 
 fn seconds(t: Timestamp) -> f64 {
     t as f64 / 1000.0
@@ -28,8 +29,8 @@ impl Seen<'_> {
         match name {
             "count_over_time" => Some(samples.len() as f64),
             "present_over_time" => Some(1.0),
-            "ts_of_first_over_time" => samples.first().map(|(t, _)| seconds(*t)),
-            "ts_of_last_over_time" => samples.last().map(|(t, _)| seconds(*t)),
+            "ts_of_first_over_time" => samples.first().map(|s| seconds(s.t)),
+            "ts_of_last_over_time" => samples.last().map(|s| seconds(s.t)),
             "changes" => Some(count_pairs(samples, changed)),
             "resets" => Some(count_pairs(samples, was_reset)),
             _ => {
@@ -112,14 +113,15 @@ fn time_of(floats: &[(Timestamp, f64)], as_good: fn(f64, f64) -> bool) -> f64 {
     seconds(time)
 }
 
-pub(super) fn count_pairs(samples: &[(Timestamp, Val)], counts: fn(&Val, &Val) -> bool) -> f64 {
+/// How many samples stand in a relation to the one before.
+pub(super) fn count_pairs(samples: &[Sample], counts: fn(&Sample, &Sample) -> bool) -> f64 {
     let pairs = samples.windows(2);
-    pairs.filter(|pair| counts(&pair[0].1, &pair[1].1)).count() as f64
+    pairs.filter(|pair| counts(&pair[0], &pair[1])).count() as f64
 }
 
 /// Whether a sample differs from the one before.
-pub(super) fn changed(prev: &Val, cur: &Val) -> bool {
-    match (prev, cur) {
+pub(super) fn changed(prev: &Sample, cur: &Sample) -> bool {
+    match (&prev.val, &cur.val) {
         (Val::Float(a), Val::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
         (Val::Hist(a), Val::Hist(b)) => !a.equals(b),
         _ => true,
@@ -127,10 +129,10 @@ pub(super) fn changed(prev: &Val, cur: &Val) -> bool {
 }
 
 /// Whether a counter started anew.
-pub(super) fn was_reset(prev: &Val, cur: &Val) -> bool {
-    match (prev, cur) {
-        (Val::Float(a), Val::Float(b)) => b < a,
-        (Val::Hist(a), Val::Hist(b)) => is_reset(a, b),
+pub(super) fn was_reset(prev: &Sample, cur: &Sample) -> bool {
+    match (&prev.val, &cur.val) {
+        (Val::Float(a), Val::Float(b)) => b < a || restarts(prev, cur),
+        (Val::Hist(a), Val::Hist(b)) => is_reset(a, b) || restarts(prev, cur),
         _ => true,
     }
 }

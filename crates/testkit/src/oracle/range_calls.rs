@@ -84,7 +84,13 @@ impl Eval<'_> {
                 self.check_quantile(q, place(&call.args[0]));
             }
         }
-        let ranged = self.ranged(arg, steps)?;
+        let mut ranged = self.ranged(arg, steps)?;
+        let may_use_starts = matches!(call.func.name, "rate" | "irate" | "increase" | "resets");
+        if !(self.options.use_start_timestamps && may_use_starts && extended.is_none()) {
+            let windows = ranged.iter_mut().flat_map(|ranged| &mut ranged.series);
+            let samples = windows.flat_map(|window| &mut window.samples);
+            samples.for_each(|sample| sample.start = 0);
+        }
         let mut out = Vec::new();
         let mut sources: BTreeMap<Labels, Labels> = BTreeMap::new();
         for (i, (Ranged { start, end, series }, &time)) in ranged.iter().zip(steps).enumerate() {
@@ -132,22 +138,31 @@ impl Eval<'_> {
             drop_name: window.drop_name || !keeps_name && self.delayed(),
             val,
             stored: time,
+            start: 0,
         }
     }
 
     /// `rate` and `increase` of what does not look like a counter (§9.2).
     fn note_counter_name(&self, func: &str, seen: &Seen<'_>, val: &Val) {
         let name = seen.window.labels.metric_name();
-        let suffixes = ["_total", "_sum", "_count", "_bucket"];
-        if matches!(func, "rate" | "increase")
-            && val.float().is_some()
-            && !name.is_empty()
-            && !suffixes.iter().any(|suffix| name.ends_with(suffix))
-        {
-            let text =
-                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:";
-            self.notes.info(format!("{text} {}", quoted(name)), seen.at);
+        if !matches!(func, "rate" | "increase") || val.float().is_none() || name.is_empty() {
+            return;
         }
+        let suffixes = ["_total", "_sum", "_count", "_bucket"];
+        let kind = seen.window.labels.value("__type__");
+        let doubt = if self.options.type_and_unit_labels {
+            if matches!(kind, "counter" | "histogram") {
+                return;
+            }
+            let kind = quoted(kind);
+            format!("__type__ label is not set to \"counter\" or \"histogram\", got {kind}")
+        } else if suffixes.iter().any(|suffix| name.ends_with(suffix)) {
+            return;
+        } else {
+            "name does not end in _total/_sum/_count/_bucket".to_owned()
+        };
+        let text = format!("metric might not be a counter, {doubt}: {}", quoted(name));
+        self.notes.info(text, seen.at);
     }
 
     /// Which functions `anchored` and `smoothed` are for (§9.5).
@@ -180,8 +195,8 @@ impl Seen<'_> {
             "double_exponential_smoothing" => self.double_exponential_smoothing()?.map(Val::Float),
             "sum_over_time" => self.total(false),
             "avg_over_time" => self.total(true),
-            "first_over_time" => self.window.samples.first().map(|(_, val)| val.clone()),
-            "last_over_time" => self.window.samples.last().map(|(_, val)| val.clone()),
+            "first_over_time" => self.window.samples.first().map(|s| s.val.clone()),
+            "last_over_time" => self.window.samples.last().map(|s| s.val.clone()),
             _ => self.over_time(name).map(Val::Float),
         })
     }

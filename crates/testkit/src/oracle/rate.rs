@@ -4,8 +4,9 @@ use ferula_model::{CounterReset, Timestamp};
 
 use super::hist::Hist;
 use super::hist_math::{combine, divided, is_reset, scaled};
+use super::over_time::was_reset;
 use super::range_calls::Seen;
-use super::value::Val;
+use super::value::{Sample, Val};
 
 impl Seen<'_> {
     /// The change over the window, as if samples reached to its edges.
@@ -16,41 +17,60 @@ impl Seen<'_> {
             self.mixed();
             return None;
         }
-        if self.window.samples.len() < 2 {
+        let zero = self.zero();
+        if self.window.samples.len() < 2 && zero.is_none() {
             return None;
         }
-        let times: Vec<Timestamp> = self.window.samples.iter().map(|(t, _)| *t).collect();
+        if self
+            .window
+            .samples
+            .windows(2)
+            .any(|p| overlaps(&p[0], &p[1]))
+        {
+            self.notes.overlapping(self.name(), self.at);
+        }
         if hists.is_empty() {
-            let values: Vec<f64> = floats.iter().map(|(_, v)| *v).collect();
-            let mut d = values[values.len() - 1] - values[0];
-            if counter {
-                for pair in values.windows(2) {
-                    if pair[1] < pair[0] {
-                        d += pair[0];
-                    }
+            let first = floats[0].1;
+            let mut d = floats[floats.len() - 1].1 - if zero.is_some() { 0.0 } else { first };
+            for pair in self.window.samples.windows(2).filter(|_| counter) {
+                if was_reset(&pair[0], &pair[1]) {
+                    d += pair[0].val.float()?;
                 }
             }
-            let factor = self.factor(func, &times, values[0], d);
+            let factor = self.factor(func, first, d);
             return Some(Val::Float(d * factor));
         }
         let hists: Vec<&Hist> = hists.into_iter().map(|(_, h)| h).collect();
         let d = self.hist_change(&hists, counter)?;
-        let factor = self.factor(func, &times, hists[0].count, d.count);
+        let factor = self.factor(func, hists[0].count, d.count);
         let mut d = scaled(&d, factor);
         d.reset = CounterReset::Gauge;
         Some(d.compact().into())
     }
 
+    /// When the counting of the first sample began, if that is in the window: it was zero then.
+    fn zero(&self) -> Option<Timestamp> {
+        let first = self.window.samples.first()?;
+        let inside = self.start < first.start && first.start < first.t;
+        (first.start != 0 && inside).then_some(first.start)
+    }
+
     /// By how much the change between the samples falls short of that over the window.
-    fn factor(&self, func: &str, times: &[Timestamp], first: f64, d: f64) -> f64 {
+    fn factor(&self, func: &str, first: f64, d: f64) -> f64 {
         let seconds = |from: Timestamp, to: Timestamp| (to - from) as f64 / 1000.0;
-        let (t_first, t_last) = (times[0], times[times.len() - 1]);
+        let samples = &self.window.samples;
+        let n = samples.len() as f64;
+        let (t_first, t_last) = (samples[0].t, samples[samples.len() - 1].t);
         let mut start = seconds(self.start, t_first);
         let mut end = seconds(t_last, self.end);
-        let span = seconds(t_first, t_last);
-        let average = span / (times.len() as f64 - 1.0);
+        let mut span = seconds(t_first, t_last);
+        let average = if n > 1.0 { span / (n - 1.0) } else { 0.0 };
         let threshold = 1.1 * average;
-        if start >= threshold {
+        if let Some(zero) = self.zero() {
+            // The zero stands as one more sample, before which nothing is.
+            start = 0.0;
+            span = seconds(zero, t_last);
+        } else if start >= threshold {
             start = average / 2.0;
         }
         if func != "delta" && d > 0.0 && first >= 0.0 {
@@ -84,17 +104,16 @@ impl Seen<'_> {
         } else if !(first.is_gauge() && last.is_gauge()) {
             self.not_a("gauge");
         }
+        let samples = &self.window.samples;
         let mut first = first.clone();
-        if counter && is_reset(&first, hists[1]) {
-            first = hists[1].emptied();
-            (first.positive, first.negative) = Default::default();
-            first.zero_threshold = 0.0;
-            first.reset = CounterReset::Unknown;
+        let from_zero = self.zero().is_some();
+        if counter && !from_zero && was_reset(&samples[0], &samples[1]) {
+            first = nothing_like(hists[1]);
         }
-        let looked_at = if counter {
-            &hists[1..]
-        } else {
-            &hists[hists.len() - 1..]
+        let looked_at = match (counter, from_zero) {
+            (false, _) => &hists[hists.len() - 1..],
+            (true, false) => &hists[1..],
+            (true, true) => hists,
         };
         if looked_at.iter().any(|h| h.is_custom() != first.is_custom()) {
             self.mixed_buckets();
@@ -105,14 +124,14 @@ impl Seen<'_> {
             .iter()
             .map(|h| h.schema)
             .fold(first.schema, i8::min);
-        let mut change = self.plus(&last.coarsened(coarsest), &first, true)?;
-        if counter {
-            let mut prev = &first;
-            for cur in &hists[1..] {
-                if is_reset(prev, cur) {
-                    change = self.plus(&change, prev, false)?;
-                }
-                prev = cur;
+        let mut change = last.coarsened(coarsest);
+        if !from_zero {
+            change = self.plus(&change, &first, true)?;
+        }
+        for (i, pair) in samples.windows(2).enumerate().filter(|_| counter) {
+            let prev = if i == 0 { &first } else { hists[i] };
+            if is_reset(prev, hists[i + 1]) || restarts(&pair[0], &pair[1]) {
+                change = self.plus(&change, prev, false)?;
             }
         }
         Some(change)
@@ -133,16 +152,16 @@ impl Seen<'_> {
     /// `irate` and `idelta`: the change between the last two samples.
     pub(super) fn last_two(&self, per_second: bool) -> Option<Val> {
         let n = self.window.samples.len();
-        let [(t1, prev), (t2, last)] = self.window.samples.get(n.checked_sub(2)?..)? else {
+        let [prev, last] = self.window.samples.get(n.checked_sub(2)?..)? else {
             return None;
         };
-        if t1 == t2 {
+        if prev.t == last.t {
             return None;
         }
-        let seconds = (t2 - t1) as f64 / 1000.0;
-        match (prev, last) {
+        let seconds = (last.t - prev.t) as f64 / 1000.0;
+        match (&prev.val, &last.val) {
             (Val::Float(a), Val::Float(b)) => {
-                let reset = per_second && b < a;
+                let reset = per_second && was_reset(prev, last);
                 let change = if reset { *b } else { b - a };
                 Some(Val::Float(if per_second {
                     change / seconds
@@ -158,7 +177,7 @@ impl Seen<'_> {
                 if !per_second && !both_gauges {
                     self.not_a("gauge");
                 }
-                let mut change = if per_second && is_reset(a, b) {
+                let mut change = if per_second && was_reset(prev, last) {
                     (**b).clone()
                 } else {
                     self.plus(b, a, true)?
@@ -177,4 +196,24 @@ impl Seen<'_> {
             }
         }
     }
+}
+
+/// The histogram without observations that goes with another one.
+fn nothing_like(h: &Hist) -> Hist {
+    let mut nothing = h.emptied();
+    (nothing.positive, nothing.negative) = Default::default();
+    nothing.zero_threshold = 0.0;
+    nothing.reset = CounterReset::Unknown;
+    nothing
+}
+
+/// Whether the counting of a sample began anew after the one before, by what start timestamps say.
+pub(super) fn restarts(prev: &Sample, cur: &Sample) -> bool {
+    let delta = cur.start == prev.t && prev.start != 0 && prev.start < prev.t;
+    cur.start != 0 && cur.start < cur.t && (cur.start > prev.t || delta)
+}
+
+/// Whether a sample counts some of what the one before does, but not all.
+fn overlaps(prev: &Sample, cur: &Sample) -> bool {
+    cur.start != 0 && cur.start < prev.t && cur.start != prev.start
 }

@@ -8,12 +8,12 @@ use futures::FutureExt;
 use super::Result;
 use super::eval::Eval;
 use super::hist::Hist;
-use super::value::{Element, Ranged, Val, Window};
+use super::value::{Element, Ranged, Sample, Val, Window};
 
 /// A stored series, in order of time; staleness markers included.
 pub(super) struct Stored {
     pub(super) labels: Labels,
-    pub(super) samples: Vec<(Timestamp, Val)>,
+    pub(super) samples: Vec<Sample>,
 }
 
 /// Whether a sample is the staleness marker, which for histograms sits in the sum (§1).
@@ -26,18 +26,18 @@ fn is_marker(val: &Val) -> bool {
 
 impl Stored {
     /// The newest sample in `(start, end]`, unless it is a staleness marker (§3.1).
-    pub(super) fn newest(&self, start: Timestamp, end: Timestamp) -> Option<&(Timestamp, Val)> {
+    pub(super) fn newest(&self, start: Timestamp, end: Timestamp) -> Option<&Sample> {
         self.samples
             .iter()
-            .rfind(|(t, _)| start < *t && *t <= end)
-            .filter(|(_, val)| !is_marker(val))
+            .rfind(|s| start < s.t && s.t <= end)
+            .filter(|s| !is_marker(&s.val))
     }
 
     /// The samples in `(start, end]` but for staleness markers (§3.2).
-    pub(super) fn within(&self, start: Timestamp, end: Timestamp) -> Vec<(Timestamp, Val)> {
+    pub(super) fn within(&self, start: Timestamp, end: Timestamp) -> Vec<Sample> {
         let samples = self.samples.iter();
         samples
-            .filter(|(t, val)| start < *t && *t <= end && !is_marker(val))
+            .filter(|s| start < s.t && s.t <= end && !is_marker(&s.val))
             .cloned()
             .collect()
     }
@@ -61,12 +61,22 @@ impl Eval<'_> {
         for series in selected.series {
             let mut columns = Columns::default();
             series.source.decode(Range::ALL, &mut columns)?;
-            let floats = columns.timestamps.into_iter().zip(columns.values);
-            let floats = floats.map(|(t, v)| (t, Val::Float(v)));
-            let hists = columns.histograms.into_iter();
-            let hists = hists.map(|p| (p.timestamp, Hist::from_model(&p.histogram).into()));
-            let mut samples: Vec<_> = floats.chain(hists).collect();
-            samples.sort_by_key(|(t, _)| *t);
+            let mut samples = Vec::new();
+            for (i, &t) in columns.timestamps.iter().enumerate() {
+                samples.push(Sample {
+                    t,
+                    val: Val::Float(columns.values[i]),
+                    start: columns.start_timestamps.get(i).copied().unwrap_or(0),
+                });
+            }
+            for point in &columns.histograms {
+                samples.push(Sample {
+                    t: point.timestamp,
+                    val: Hist::from_model(&point.histogram).into(),
+                    start: point.start_timestamp,
+                });
+            }
+            samples.sort_by_key(|s| s.t);
             all.push(Stored {
                 labels: series.labels,
                 samples,
@@ -102,12 +112,13 @@ impl Eval<'_> {
             series
                 .iter()
                 .filter_map(|s| {
-                    let (stored, val) = s.newest(start, end)?.clone();
+                    let Sample { t, val, start } = s.newest(start, end)?.clone();
                     Some(Element {
                         labels: s.labels.clone(),
                         drop_name: false,
                         val,
-                        stored,
+                        stored: t,
+                        start,
                     })
                 })
                 .collect()
@@ -166,7 +177,7 @@ impl Eval<'_> {
                 samples: w
                     .samples
                     .iter()
-                    .filter(|(t, _)| start < *t && *t <= end)
+                    .filter(|s| start < s.t && s.t <= end)
                     .cloned()
                     .collect(),
                 ..w.clone()
@@ -186,7 +197,11 @@ pub(super) fn by_series(times: &[Timestamp], vectors: Vec<Vec<Element>>) -> Vec<
     let mut series: Vec<Window> = Vec::new();
     for (&time, vector) in times.iter().zip(vectors) {
         for element in vector {
-            let sample = (time, unhinted(element.val));
+            let sample = Sample {
+                t: time,
+                val: unhinted(element.val),
+                start: 0,
+            };
             match series.iter_mut().find(|s| s.labels == element.labels) {
                 Some(known) => known.samples.push(sample),
                 None => series.push(Window {

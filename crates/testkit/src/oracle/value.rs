@@ -50,6 +50,17 @@ pub(super) struct Element {
     pub(super) val: Val,
     /// When the sample was stored, which only `timestamp` asks for.
     pub(super) stored: Timestamp,
+    /// When its counting began, which only `start_timestamp` asks for.
+    pub(super) start: Timestamp,
+}
+
+/// A sample of a series.
+#[derive(Clone, Debug)]
+pub(super) struct Sample {
+    pub(super) t: Timestamp,
+    pub(super) val: Val,
+    /// When its counting began; 0 if that is not known.
+    pub(super) start: Timestamp,
 }
 
 /// A series' samples in one window, in order of time, of both kinds.
@@ -57,18 +68,18 @@ pub(super) struct Element {
 pub(super) struct Window {
     pub(super) labels: Labels,
     pub(super) drop_name: bool,
-    pub(super) samples: Vec<(Timestamp, Val)>,
+    pub(super) samples: Vec<Sample>,
 }
 
 impl Window {
     pub(super) fn floats(&self) -> Vec<(Timestamp, f64)> {
         let floats = self.samples.iter();
-        floats.filter_map(|(t, v)| Some((*t, v.float()?))).collect()
+        floats.filter_map(|s| Some((s.t, s.val.float()?))).collect()
     }
 
     pub(super) fn hists(&self) -> Vec<(Timestamp, &Hist)> {
         let samples = self.samples.iter();
-        samples.filter_map(|(t, v)| Some((*t, v.hist()?))).collect()
+        samples.filter_map(|s| Some((s.t, s.val.hist()?))).collect()
     }
 }
 

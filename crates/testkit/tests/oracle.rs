@@ -1,0 +1,131 @@
+//! Random queries on random data: the engine's answers are the oracle's.
+//!
+//! `FERULA_ORACLE_SEEDS=1000` runs that many scenarios in place of a few, and
+//! `FERULA_ORACLE_FIRST=77` begins with that one.
+#![allow(clippy::print_stdout)] // says what differs
+
+use ferula_env::SystemClock;
+use ferula_model::TenantId;
+use ferula_promql::{Engine, EngineOptions, QueryParams, Times};
+use ferula_testkit::oracle::{Oracle, Ruling, difference};
+use ferula_testkit::random::{Allowed, QueryGen, RandomQuery, Scenario};
+use ferula_testkit::{Answer, MemStore, ScriptOptions};
+
+/// Scenarios in a normal run.
+const SEEDS: u64 = 60;
+
+/// Queries of each scenario.
+const QUERIES: usize = 60;
+
+/// The engine and the oracle over the same series.
+struct Both {
+    engine: Engine,
+    oracle: Oracle,
+    store: MemStore,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Both {
+    fn new(store: MemStore, delayed_name_removal: bool) -> Self {
+        let options = EngineOptions {
+            samples_max: 50_000_000,
+            ..ScriptOptions {
+                delayed_name_removal,
+                ..ScriptOptions::reference()
+            }
+            .engine_options()
+        };
+        Self {
+            engine: Engine::new(options.clone(), SystemClock::shared()),
+            oracle: Oracle::new(options),
+            store,
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a runtime"),
+        }
+    }
+
+    fn engine(&self, query: &RandomQuery) -> Result<Answer, String> {
+        let parsed = self.engine.parse(&query.text).map_err(|e| e.to_string())?;
+        let (tenant, params) = (TenantId::anonymous(), QueryParams::default());
+        let run = self
+            .engine
+            .run(&self.store, &tenant, &parsed, query.times, &params);
+        let result = self.runtime.block_on(run).map_err(|e| e.to_string())?;
+        Ok(result.into())
+    }
+
+    fn oracle(&self, query: &RandomQuery) -> Result<Ruling, String> {
+        let parsed = self.oracle.parse(&query.text).map_err(|e| e.to_string())?;
+        let ruling = self.oracle.judge(&self.store, &parsed, query.times);
+        ruling.map_err(|e| e.to_string())
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(value) => value.parse().expect("a number of seeds"),
+        Err(_) => default,
+    }
+}
+
+#[test]
+fn the_engine_agrees_with_the_oracle() {
+    let first = number("FERULA_ORACLE_FIRST", 0);
+    let seeds = number("FERULA_ORACLE_SEEDS", SEEDS);
+    let allowed = Allowed::all();
+    let (mut all, mut wrong) = (0, 0);
+    for seed in first..first + seeds {
+        let scenario = Scenario::new(seed);
+        let delayed = seed % 2 == 1;
+        let both = Both::new(scenario.store(), delayed);
+        let mut random = QueryGen::new(&scenario, seed, &allowed);
+        for _ in 0..QUERIES {
+            let query = random.query();
+            all += 1;
+            if let Some(what) = difference(&both.engine(&query), &both.oracle(&query)) {
+                wrong += 1;
+                println!(
+                    "seed {seed}, names dropped {}: {:?}\n  {}\n  {what}",
+                    if delayed { "at the end" } else { "at once" },
+                    query.times,
+                    query.text
+                );
+            }
+        }
+    }
+    assert_eq!(wrong, 0, "of {all} queries");
+}
+
+/// The comparison itself must be able to fail.
+#[test]
+fn a_wrong_answer_is_noticed() {
+    let scenario = Scenario::new(3);
+    let both = Both::new(scenario.store(), true);
+    let times = Times::Instant((scenario.start_ms + scenario.end_ms) / 2);
+    let ask = |text: &str| RandomQuery {
+        text: text.to_owned(),
+        times,
+    };
+    for (right, wrong) in [
+        ("sum(s3_temperature)", "count(s3_temperature)"),
+        ("s3_temperature", "s3_temperature * (1 + 1e-11)"),
+        ("s3_temperature", "s3_temperature{instance=\"s3_a\"}"),
+        ("s3_temperature{instance=\"s3_a\"}", "s3_temperature"),
+        ("s3_depth", "s3_depth * 2"),
+        ("rate(s3_temperature[5m])", "rate((s3_temperature[5m]))"),
+        ("time()", "time() + 1"),
+        ("\"a\"", "\"b\""),
+        ("1", "vector(1)"),
+        ("s3_temperature[5m]", "s3_temperature[6m]"),
+        ("1", "sum(s3_temperature) + on () s3_temperature"),
+        ("1 </ 1", "1"),
+    ] {
+        let (right, wrong) = (ask(right), ask(wrong));
+        let same = difference(&both.engine(&right), &both.oracle(&right));
+        assert_eq!(same, None, "{}", right.text);
+        let other = difference(&both.engine(&wrong), &both.oracle(&right));
+        assert!(other.is_some(), "{} for {}", wrong.text, right.text);
+    }
+}
