@@ -243,6 +243,32 @@ impl Budget {
     }
 }
 
+/// Asks a budget whether to go on, now and then, where one series can take long.
+pub(crate) struct Patience<'b> {
+    budget: &'b Budget,
+    spent: u64,
+}
+
+impl<'b> Patience<'b> {
+    /// How many samples are looked at between two questions: milliseconds for most functions, a
+    /// second for those that sort.
+    pub(crate) const SAMPLES: u64 = 4 << 20;
+
+    pub(crate) fn new(budget: &'b Budget) -> Self {
+        Self { budget, spent: 0 }
+    }
+
+    /// Counts samples that are about to be looked at.
+    pub(crate) fn spend(&mut self, samples: u64) -> Result<(), QueryError> {
+        self.spent += samples;
+        if self.spent >= Self::SAMPLES {
+            self.spent = 0;
+            self.budget.check(Stage::Evaluation)?;
+        }
+        Ok(())
+    }
+}
+
 /// Room, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Charge<'b> {

@@ -91,32 +91,52 @@ impl Windows {
 /// Which samples of a series are in the window of each step: from the first index to before the
 /// second.
 #[derive(Debug, Default)]
-pub(crate) struct Spans(Vec<(u32, u32)>);
+pub(crate) struct Spans {
+    spans: Vec<(u32, u32)>,
+    /// The steps [`Spans::each`] visits.
+    steps: std::ops::Range<usize>,
+}
 
 impl Spans {
     /// Finds the samples of each window; gives back how many the windows hold together.
     pub(crate) fn find(&mut self, windows: Windows, timestamps: &[Timestamp]) -> u64 {
-        self.0.clear();
+        self.spans.clear();
         let mut total = 0;
         windows.each(timestamps, |_, lo, hi| {
             total += (hi - lo) as u64;
-            self.0.push((lo as u32, hi as u32));
+            self.spans.push((lo as u32, hi as u32));
         });
+        self.steps = 0..self.spans.len();
         total
     }
 
     /// Calls `f(step, lo, hi)` for each step.
     #[inline]
     pub(crate) fn each(&self, mut f: impl FnMut(usize, usize, usize)) {
-        for (step, &(lo, hi)) in self.0.iter().enumerate() {
+        let spans = &self.spans[self.steps.clone()];
+        for (step, &(lo, hi)) in self.steps.clone().zip(spans) {
             f(step, lo as usize, hi as usize);
         }
     }
 
     /// The samples of one step.
     pub(crate) fn get(&self, step: usize) -> std::ops::Range<usize> {
-        let (lo, hi) = self.0[step];
+        let (lo, hi) = self.spans[step];
         lo as usize..hi as usize
+    }
+
+    /// Restricts [`Spans::each`] to the steps from `first` on whose windows hold about `samples`
+    /// together, at least one; gives back the step after them. `None` if there are none left.
+    pub(crate) fn restrict(&mut self, first: usize, samples: u64) -> Option<usize> {
+        let mut left = samples;
+        let spans = self.spans.get(first..).filter(|spans| !spans.is_empty())?;
+        let more = spans.iter().skip(1).take_while(|&&(lo, hi)| {
+            left = left.saturating_sub(u64::from(hi - lo));
+            left > 0
+        });
+        let end = first + 1 + more.count();
+        self.steps = first..end;
+        Some(end)
     }
 }
 
@@ -279,6 +299,25 @@ mod tests {
             seen.push((step, lo, hi))
         });
         assert_eq!(seen, [(0, 1, 2), (1, 2, 4), (2, 4, 4)]);
+    }
+
+    #[test]
+    fn spans_in_pieces() {
+        let windows = Windows {
+            refs: Refs::new(grid(10, 10, 7), None, 0),
+            width_ms: 20,
+        };
+        let timestamps: Vec<i64> = (0..70).collect();
+        let mut spans = Spans::default();
+        spans.find(windows, &timestamps);
+        let mut all = Vec::new();
+        spans.each(|step, lo, hi| all.push((step, lo, hi)));
+        let (mut next, mut pieces, mut seen) = (0, 0, Vec::new());
+        while let Some(end) = spans.restrict(next, 50) {
+            spans.each(|step, lo, hi| seen.push((step, lo, hi)));
+            (next, pieces) = (end, pieces + 1);
+        }
+        assert_eq!((seen, pieces), (all, 3));
     }
 
     #[test]

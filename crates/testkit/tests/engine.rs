@@ -204,6 +204,78 @@ fn time_runs_out_between_series() {
     assert!(run(&engine, &hook, r#"sum(x{i=~"1|2"})"#, &short).is_err());
 }
 
+/// One series can be enough to compute for minutes.
+#[test]
+fn time_runs_out_within_a_series() {
+    let clock = ManualClock::at(0);
+    let hook = {
+        let clock = Arc::clone(&clock);
+        Hook::on_decode(move || {
+            clock.advance(Duration::from_secs(150));
+            Ok(())
+        })
+    };
+    let engine = Engine::new(EngineOptions::prometheus(), clock as Arc<dyn Clock>);
+    let (tenant, params) = (TenantId::anonymous(), QueryParams::default());
+    for query in [
+        r#"quantile_over_time(0.5, x{i="1"}[1d])"#,
+        r#"rate(x{i="1"}[1d])"#,
+    ] {
+        let run = |step_ms| {
+            let range = engine.range(
+                &hook, &tenant, query, 15_000_000, 26_000_000, step_ms, &params,
+            );
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build();
+            runtime.expect("a runtime").block_on(range)
+        };
+        let error = run(1_000).expect_err("should time out");
+        assert!(
+            matches!(error, QueryError::Timeout(Stage::Evaluation)),
+            "{error}"
+        );
+        assert!(run(10_000_000).is_ok(), "two steps are done at once");
+    }
+}
+
+#[test]
+fn labels_grow_within_bounds() {
+    let options = EngineOptions {
+        bytes_max: 10 << 20,
+        ..EngineOptions::prometheus()
+    };
+    let (engine, params) = (engine(options), QueryParams::default());
+    let doubled = |function: &str, rest: &str, times: usize| {
+        let (open, close) = (format!("{function}(").repeat(times), rest.repeat(times));
+        format!("{open}x{close}")
+    };
+    for (function, rest) in [
+        ("label_replace", r#", "i", "$1$1", "i", "(.*)")"#),
+        ("label_join", r#", "i", "", "i", "i")"#),
+    ] {
+        let fine = doubled(function, rest, 10);
+        assert!(run(&engine, &store(), &fine, &params).is_ok(), "{fine}");
+        let error = text(run(
+            &engine,
+            &store(),
+            &doubled(function, rest, 22),
+            &params,
+        ));
+        assert!(error.contains("--query.bytes-max"), "{error}");
+    }
+    let template = "$1".repeat(20_000);
+    let long = "a".repeat(1_000);
+    let query = format!(
+        r#"label_replace(label_replace(x, "a", "{long}", "", ""), "a", "{template}", "a", "(.*)")"#
+    );
+    let error = text(run(&engine, &store(), &query, &params));
+    assert!(
+        error.contains("20000000 bytes, more than the 16777215"),
+        "{error}"
+    );
+}
+
 #[test]
 fn queries_can_be_stopped() {
     let cancel = CancelToken::default();

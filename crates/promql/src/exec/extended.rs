@@ -12,7 +12,7 @@ use ferula_storage::{Columns, HistogramPoint};
 use super::native::kept;
 use super::native_range::{self, Floats, Notes, Points};
 use super::{ABSENT, Exec, Meta, Row, Sink};
-use crate::budget::{Amount, histogram_weight};
+use crate::budget::{Amount, Budget, Patience, histogram_weight};
 use crate::error::QueryError;
 use crate::functions::rate::Extrapolated;
 use crate::histogram::{FloatHistogram, Incompatible, Sign};
@@ -44,16 +44,19 @@ impl Edges {
     /// together.
     pub(super) fn series(
         self,
-        func: RangeFunc,
+        (func, budget): (RangeFunc, &Budget),
         columns: &Columns,
         row: &mut Row,
         notes: &mut Notes,
-    ) -> u64 {
+    ) -> Result<u64, QueryError> {
+        let mut patience = Patience::new(budget);
         let mut looked_at = 0;
         for step in 0..self.windows.refs.count() {
             let (start, end) = self.windows.edges(step);
             let (floats, histograms) = self.reachable(columns, (start, end));
-            looked_at += weight(floats, histograms);
+            let weight = weight(floats, histograms);
+            patience.spend(weight)?;
+            looked_at += weight;
             match func {
                 RangeFunc::Changes | RangeFunc::Resets => {
                     row.values[step] = count(func, floats, histograms, start);
@@ -75,7 +78,7 @@ impl Edges {
                 _ => {}
             }
         }
-        looked_at
+        Ok(looked_at)
     }
 
     /// Which of the samples make the change from `start` to `end`, if any.

@@ -194,8 +194,12 @@ impl<'b> Frame<'b> {
     }
 
     /// Gives row `i` other labels.
-    pub(crate) fn set_key(&mut self, i: usize, key: Key) {
+    pub(crate) fn set_key(&mut self, i: usize, key: Key) -> Result<(), QueryError> {
+        let len = |key: &Key| key.labels.as_bytes().len() as u64;
+        let longer_by = len(&key).saturating_sub(len(&self.rows[i].key));
+        self.charge.grow(Amount::NONE.and_bytes(longer_by))?;
         self.rows[i].key = key;
+        Ok(())
     }
 
     /// Merges series that have the same labels; fails where two have a value at one step.

@@ -102,6 +102,7 @@ impl<'q> Exec<'q> {
             grid,
             params: &params,
             edges: self.edges(&call.matrix, windows),
+            budget: self.budget,
         };
         let drops = !call.func.keeps_name();
         let distinct = self.delayed_names || !drops || self.matrix_has_same_name(&call.matrix);

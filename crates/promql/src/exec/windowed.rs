@@ -6,8 +6,8 @@ use ferula_storage::{Columns, HistogramPoint};
 use super::extended::Edges;
 use super::native_range::{self, Floats, Notes, Points};
 use super::{ABSENT, Column, Row};
-use crate::budget::histogram_weight;
-use crate::error::QueryError;
+use crate::budget::{Budget, Patience, histogram_weight};
+use crate::error::{QueryError, Stage};
 use crate::functions::over_time::{self, seconds};
 use crate::functions::rate::{StartedCounters, between, extrapolate};
 use crate::functions::regression;
@@ -42,6 +42,7 @@ pub(super) struct Windowed<'a> {
     pub(super) params: &'a [Column],
     /// How it sees its windows, if not as they are.
     pub(super) edges: Option<Edges>,
+    pub(super) budget: &'a Budget,
 }
 
 /// What a function yields of a series.
@@ -60,6 +61,7 @@ pub(super) struct Work<'a> {
     grid: Grid,
     params: &'a [Column],
     edges: Option<Edges>,
+    budget: &'a Budget,
     spans: Spans,
     resets: Vec<usize>,
     scratch: Vec<f64>,
@@ -73,6 +75,7 @@ impl<'a> Work<'a> {
             grid,
             params,
             edges,
+            budget,
         } = windowed;
         Self {
             call,
@@ -80,6 +83,7 @@ impl<'a> Work<'a> {
             grid,
             params,
             edges,
+            budget,
             spans: Spans::default(),
             resets: Vec::new(),
             scratch: Vec::new(),
@@ -100,34 +104,73 @@ impl<'a> Work<'a> {
         *notes = Notes::default();
         row.reset(self.grid.count);
         if let Some(edges) = self.edges {
-            *looked_at = edges.series(self.call.func, columns, row, notes);
+            *looked_at = edges.series((self.call.func, self.budget), columns, row, notes)?;
             return Ok(());
         }
         *looked_at = self.spans.find(self.windows, &columns.timestamps);
-        let starts: &[Timestamp] = match self.call.uses_starts {
+        if *looked_at <= Patience::SAMPLES {
+            self.some_steps(columns, row, notes)?;
+        } else {
+            let mut first = 0;
+            while let Some(end) = self.spans.restrict(first, Patience::SAMPLES) {
+                self.budget.check(Stage::Evaluation)?;
+                self.some_steps(columns, row, notes)?;
+                first = end;
+            }
+        }
+        if !columns.histograms.is_empty() {
+            *looked_at += self.histograms(columns, row, notes)?;
+        }
+        Ok(())
+    }
+
+    /// When the counting of each float began, if that matters.
+    fn starts<'c>(&self, columns: &'c Columns) -> &'c [Timestamp] {
+        match self.call.uses_starts {
             true => &columns.start_timestamps,
             false => &[],
-        };
+        }
+    }
+
+    /// Computes the steps that [`Self::spans`] is at, of floats alone.
+    fn some_steps(
+        &mut self,
+        columns: &Columns,
+        row: &mut Row,
+        notes: &mut Notes,
+    ) -> Result<(), QueryError> {
+        let starts = self.starts(columns);
         if starts.is_empty() {
-            self.floats(&columns.timestamps, &columns.values, &mut row.values)?;
-        } else {
-            let counters = StartedCounters {
-                timestamps: &columns.timestamps,
-                values: &columns.values,
-                starts,
-            };
-            self.started(&counters, &mut row.values, notes);
+            return self.floats(&columns.timestamps, &columns.values, &mut row.values);
         }
-        if columns.histograms.is_empty() {
-            return Ok(());
-        }
+        let counters = StartedCounters {
+            timestamps: &columns.timestamps,
+            values: &columns.values,
+            starts,
+        };
+        self.started(&counters, &mut row.values, notes);
+        Ok(())
+    }
+
+    /// Corrects all steps whose windows hold histograms; gives back what these count for.
+    fn histograms(
+        &self,
+        columns: &Columns,
+        row: &mut Row,
+        notes: &mut Notes,
+    ) -> Result<u64, QueryError> {
+        let starts = self.starts(columns);
+        let mut patience = Patience::new(self.budget);
+        let mut looked_at = 0;
         let (mut lo, mut hi) = (0, 0);
         for step in 0..self.windows.refs.count() {
             let window =
                 histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
             if !window.is_empty() {
                 let weights = window.iter().map(|p| histogram_weight(&p.histogram));
-                *looked_at += weights.sum::<u64>();
+                let weight = weights.sum::<u64>();
+                patience.spend(weight)?;
+                looked_at += weight;
                 let floats = self.spans.get(step);
                 let floats = Floats {
                     timestamps: &columns.timestamps[floats.clone()],
@@ -137,7 +180,7 @@ impl<'a> Work<'a> {
                 self.with_histograms(step, floats, window, row, notes);
             }
         }
-        Ok(())
+        Ok(looked_at)
     }
 
     /// The functions that look at start timestamps, of floats alone.

@@ -61,6 +61,16 @@ impl Template {
         }
     }
 
+    /// How many bytes it expands to.
+    pub fn expanded_len(&self, captures: &Captures<'_>) -> usize {
+        let lens = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.len(),
+            Part::Index(index) => captures.get(*index).map_or(0, str::len),
+            Part::Name(name) => captures.name(name).map_or(0, str::len),
+        });
+        lens.fold(0, usize::saturating_add)
+    }
+
     /// Appends the text with the groups of a match filled in.
     pub fn expand(&self, captures: &Captures<'_>, out: &mut String) {
         for part in &self.parts {
@@ -112,8 +122,10 @@ mod tests {
         let regex = Regex::new(pattern).unwrap();
         let captures = regex.captures(value).unwrap();
         let mut out = String::new();
-        Template::new(template).expand(&captures, &mut out);
-        assert_eq!(out, want, "{pattern} {value} {template}");
+        let template = Template::new(template);
+        template.expand(&captures, &mut out);
+        assert_eq!(out, want, "{pattern} {value} {template:?}");
+        assert_eq!(template.expanded_len(&captures), want.len());
     }
 
     #[test]
