@@ -1,7 +1,7 @@
 //! Prometheus's JSON: field order, number text and escaping that clients compare.
 
 use ferula_model::text::number;
-use ferula_model::{Counts, Histogram, Labels, Timestamp};
+use ferula_model::{Counts, Histogram, Labels, Timestamp, exponential_bound};
 
 /// Appends `text` as a JSON string. Go escapes `<`, `>` and `&` too where `html` is set.
 pub(crate) fn string(out: &mut String, text: &str, html: bool) {
@@ -127,7 +127,7 @@ fn buckets(h: &Histogram) -> Vec<Bucket> {
         .zip(negative)
         .map(|(i, &count)| Bucket {
             lower: -bound(h, i),
-            upper: -bound(h, i - 1),
+            upper: -bound(h, i - 1).max(h.zero_threshold),
             lower_inclusive: true,
             upper_inclusive: false,
             count,
@@ -150,7 +150,12 @@ fn buckets(h: &Histogram) -> Vec<Bucket> {
         let lower = if lowest {
             f64::NEG_INFINITY
         } else {
-            bound(h, i - 1)
+            // What the zero bucket covers is not part of this one.
+            bound(h, i - 1).max(if h.has_custom_buckets() {
+                f64::NEG_INFINITY
+            } else {
+                h.zero_threshold
+            })
         };
         Bucket {
             lower,
@@ -182,13 +187,7 @@ fn bound(h: &Histogram, index: i64) -> f64 {
             .copied()
             .unwrap_or(f64::INFINITY);
     }
-    let exponent = index as f64 * 2f64.powi(-i32::from(h.schema));
-    // The bucket that would end at 2^1024 ends at the largest double; the next one is infinite.
-    if exponent == 1024.0 {
-        f64::MAX
-    } else {
-        exponent.exp2()
-    }
+    exponential_bound(h.schema, index)
 }
 
 #[cfg(test)]

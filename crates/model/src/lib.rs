@@ -4,6 +4,7 @@
 //! Never does I/O, never reads a clock, knows no wire or disk format but its own hash input.
 //! Start with [`Labels`], then [`Matcher`].
 
+mod bounds;
 mod histogram;
 mod labels;
 mod matcher;
@@ -12,6 +13,7 @@ mod tenant;
 pub mod text;
 mod time;
 
+pub use bounds::exponential_bound;
 pub use histogram::{
     BUCKETS_MAX, BucketSide, CounterReset, Counts, Histogram, HistogramError, SCHEMA_CUSTOM, Span,
 };

@@ -1,5 +1,7 @@
 //! Where buckets begin and end.
 
+use ferula_model::exponential_bound;
+
 use super::FloatHistogram;
 
 /// A bucket with its bounds.
@@ -19,17 +21,6 @@ pub(super) enum Place {
     Zero,
     /// This cell of the positive side.
     Positive(usize),
-}
-
-/// The upper bound of an exponential bucket. The one that would end at 2^1024 ends at the
-/// largest double; the next one is infinite.
-fn exponential_bound(schema: i8, index: i64) -> f64 {
-    let exponent = index as f64 * 2f64.powi(-i32::from(schema));
-    if exponent == 1024.0 {
-        f64::MAX
-    } else {
-        exponent.exp2()
-    }
 }
 
 /// The bucket that holds bucket `index` once the resolution is halved `shift` times.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use ferula_model::text::number::Form;
-use ferula_model::{CounterReset, Counts, Histogram, SCHEMA_CUSTOM, Span};
+use ferula_model::{CounterReset, Counts, Histogram, SCHEMA_CUSTOM, Span, exponential_bound};
 
 type Populations = BTreeMap<i32, f64>;
 
@@ -151,7 +151,10 @@ impl Hist {
             return (bound(index - 1), bound(index));
         }
         let index = i64::from(index);
-        (bound(self.schema, index - 1), bound(self.schema, index))
+        (
+            exponential_bound(self.schema, index - 1),
+            exponential_bound(self.schema, index),
+        )
     }
 
     /// All buckets in ascending order, those that begin inside the zero bucket cut at its edge,
@@ -342,24 +345,6 @@ pub(super) fn common_layout(a: &Hist, b: &Hist) -> Result<Layout, Mixed> {
         bounds: bounds.collect(),
         reconciled,
     })
-}
-
-/// `2^(index · 2^-schema)`; the last finite bound is the largest float (§1).
-fn bound(schema: i8, index: i64) -> f64 {
-    let (whole, fraction) = if schema <= 0 {
-        (index << -schema, 0.0)
-    } else {
-        let per_octave = 1i64 << schema;
-        let fraction = index.rem_euclid(per_octave) as f64 / per_octave as f64;
-        (index.div_euclid(per_octave), fraction)
-    };
-    if whole == 1024 && fraction == 0.0 {
-        f64::MAX
-    } else if whole >= 1024 {
-        f64::INFINITY
-    } else {
-        fraction.exp2() * (whole as f64).exp2()
-    }
 }
 
 fn merge(side: &Populations, index: impl Fn(i32) -> i32) -> Populations {
