@@ -1,13 +1,13 @@
 //! Calendar functions, in UTC.
 
-const DAY_SECONDS: i64 = 86_400;
+const DAY_SECONDS: i128 = 86_400;
 
-/// Beyond this many seconds from the epoch (300 million years) the calendar means nothing; values
-/// are cut there so that arithmetic on them cannot overflow.
-const SECONDS_MAX: f64 = 1e16;
+/// The earliest moment the reference's calendar knows, in seconds from the epoch. What is earlier
+/// wraps around to 2^64 seconds later.
+const EARLIEST: i64 = -9_223_372_028_715_321_600;
 
 /// A calendar function of a time in seconds.
-pub(crate) type Calendar = fn(i64) -> i64;
+pub(crate) type Calendar = fn(i128) -> i64;
 
 /// The calendar function called `name`.
 pub(crate) fn by_name(name: &str) -> Option<Calendar> {
@@ -16,11 +16,8 @@ pub(crate) fn by_name(name: &str) -> Option<Calendar> {
         "month" => |s| i64::from(date(s).1),
         "day_of_month" => |s| i64::from(date(s).2),
         // The epoch was a Thursday, day 4 of a week that begins with Sunday.
-        "day_of_week" => |s| (s.div_euclid(DAY_SECONDS) + 4).rem_euclid(7),
-        "day_of_year" => |s| {
-            let days = s.div_euclid(DAY_SECONDS);
-            days - days_from_civil(date(s).0, 1, 1) + 1
-        },
+        "day_of_week" => |s| (day(s) + 4).rem_euclid(7),
+        "day_of_year" => |s| day(s) - days_from_civil(date(s).0, 1, 1) + 1,
         "days_in_month" => |s| {
             let (year, month, _) = date(s);
             let next = if month == 12 {
@@ -30,22 +27,39 @@ pub(crate) fn by_name(name: &str) -> Option<Calendar> {
             };
             days_from_civil(next.0, next.1, 1) - days_from_civil(year, month, 1)
         },
-        "hour" => |s| s.rem_euclid(DAY_SECONDS) / 3600,
-        "minute" => |s| s.rem_euclid(3600) / 60,
+        "hour" => |s| second_of_day(s) / 3600,
+        "minute" => |s| second_of_day(s) % 3600 / 60,
         _ => return None,
     })
 }
 
 /// Applies a calendar function to a value, cut to whole seconds.
 pub(crate) fn apply(calendar: Calendar, value: f64) -> f64 {
-    if value.is_nan() {
-        return f64::NAN;
-    }
-    calendar(value.clamp(-SECONDS_MAX, SECONDS_MAX) as i64) as f64
+    calendar(whole_seconds(value)) as f64
 }
 
-fn date(seconds: i64) -> (i64, u32, u32) {
-    civil_from_days(seconds.div_euclid(DAY_SECONDS))
+/// What the reference makes of a time: NaN, infinities and what else 64 bits cannot hold become
+/// the lowest number they can, which its calendar takes for the year 292277026596.
+fn whole_seconds(value: f64) -> i128 {
+    let seconds = if value >= i64::MIN as f64 && value < i64::MAX as f64 {
+        value as i64
+    } else {
+        i64::MIN
+    };
+    let wrapped = if seconds < EARLIEST { 1 << 64 } else { 0 };
+    i128::from(seconds) + wrapped
+}
+
+fn day(seconds: i128) -> i64 {
+    seconds.div_euclid(DAY_SECONDS) as i64
+}
+
+fn second_of_day(seconds: i128) -> i64 {
+    seconds.rem_euclid(DAY_SECONDS) as i64
+}
+
+fn date(seconds: i128) -> (i64, u32, u32) {
+    civil_from_days(day(seconds))
 }
 
 /// Year, month and day of a day counted from the epoch.
@@ -108,8 +122,21 @@ mod tests {
         }
         assert_eq!(of("days_in_month", 1_454_284_800.0), 29.0);
         assert_eq!(of("year", -1.0), 1969.0);
-        assert!(of("year", f64::NAN).is_nan());
-        assert!(of("year", f64::INFINITY) > 0.0);
+    }
+
+    #[test]
+    fn times_no_calendar_holds() {
+        // As Prometheus 3.5 answers.
+        for t in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 9.3e18, -9.3e18] {
+            assert_eq!(of("year", t), 292_277_026_596.0);
+            assert_eq!((of("month", t), of("day_of_month", t)), (12.0, 4.0));
+            assert_eq!((of("day_of_week", t), of("day_of_year", t)), (0.0, 339.0));
+            assert_eq!((of("hour", t), of("minute", t)), (15.0, 30.0));
+        }
+        assert_eq!(of("year", 9.2e18), 291_536_396_232.0);
+        assert_eq!(of("year", -9.2e18), -291_536_392_293.0);
+        assert_eq!(of("minute", 9.223_372_036_854_77e18), 47.0);
+        assert_eq!(of("day_of_year", -1e17), 117.0);
     }
 
     #[test]

@@ -44,16 +44,13 @@ pub(super) fn date(days: i64) -> (i64, i64, i64) {
     (year, month, left + 1)
 }
 
-/// Values are cut here, 300 million years away, where dates mean nothing any more.
-const SECONDS_MAX: f64 = 1e16;
-
-/// The calendar function `name` of a time in seconds, cut to whole seconds.
+/// The calendar function `name` of a time in seconds, cut to whole seconds. What 64 bits do not
+/// hold is a moment 2^63 seconds after the epoch.
 pub(super) fn call(name: &str, value: f64) -> f64 {
-    if value.is_nan() {
-        return f64::NAN;
-    }
-    let seconds = value.clamp(-SECONDS_MAX, SECONDS_MAX) as i64;
-    let days = seconds.div_euclid(86_400);
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    let fits = value > -LIMIT + 1e11 && value < LIMIT;
+    let seconds = if fits { value as i128 } else { 1 << 63 };
+    let days = seconds.div_euclid(86_400) as i64;
     let (year, month, day) = date(days);
     let answer = match name {
         "year" => year,
@@ -63,8 +60,8 @@ pub(super) fn call(name: &str, value: f64) -> f64 {
         // The epoch was a Thursday.
         "day_of_week" => (days + 4).rem_euclid(7),
         "days_in_month" => month_len(year, month),
-        "hour" => seconds.rem_euclid(86_400) / 3600,
-        _ => seconds.rem_euclid(3600) / 60,
+        "hour" => seconds.rem_euclid(86_400) as i64 / 3600,
+        _ => seconds.rem_euclid(3600) as i64 / 60,
     };
     answer as f64
 }
