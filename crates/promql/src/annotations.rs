@@ -18,7 +18,8 @@ pub(crate) enum Level {
     Info,
 }
 
-/// The annotations of a query, each text once, in the order of first notice.
+/// The annotations of a query, each text once, in the order of first notice and with the place of
+/// the last.
 #[derive(Debug, Default)]
 pub(crate) struct Annotations {
     kept: Mutex<Kept>,
@@ -66,8 +67,10 @@ impl Annotations {
             Level::Warning => &mut kept.warnings,
             Level::Info => &mut kept.infos,
         };
-        if !list.iter().any(|(text, _)| *text == message) {
-            list.push((message, span));
+        // Of several places the last one is told.
+        match list.iter_mut().find(|(text, _)| *text == message) {
+            Some((_, place)) => *place = span,
+            None => list.push((message, span)),
         }
     }
 
@@ -169,8 +172,8 @@ mod tests {
     fn each_text_once_and_ten_of_them() {
         let annotations = Annotations::default();
         for i in 0..12 {
+            annotations.warn(format!("w{i}"), Span::new(4, 5));
             annotations.warn(format!("w{i}"), Span::new(3, 4));
-            annotations.warn(format!("w{i}"), Span::new(5, 6));
         }
         let (warnings, infos) = annotations.render("ab\ncd");
         assert!(infos.is_empty());

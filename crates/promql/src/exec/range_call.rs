@@ -94,7 +94,6 @@ impl<'q> Exec<'q> {
             .iter()
             .map(|param| self.scalar(param, grid))
             .collect::<Result<Vec<_>, _>>()?;
-        self.note_quantile(call, &params);
         let windows = call.matrix.windows(grid);
         let windowed = Windowed {
             call,
@@ -112,6 +111,7 @@ impl<'q> Exec<'q> {
         let mut finish = |meta: Meta<'_>, stepped: &mut Stepped| {
             self.budget.count(stepped.looked_at);
             self.note_series(call, meta, &stepped.row, &stepped.notes);
+            self.note_quantile(call, &params, &stepped.row);
             distinct.check(meta.labels, &stepped.row)?;
             sink(meta.dropping(drops), &mut stepped.row)
         };
@@ -162,12 +162,13 @@ impl<'q> Exec<'q> {
         }
     }
 
-    fn note_quantile(&self, call: &RangeCall, params: &[Column]) {
-        if call.func != RangeFunc::Quantile {
+    /// Warns about a quantile outside 0 to 1, if it was asked of any floats.
+    fn note_quantile(&self, call: &RangeCall, params: &[Column], row: &Row) {
+        let Some(phi) = params.first().filter(|_| call.func == RangeFunc::Quantile) else {
             return;
-        }
-        for &phi in params.first().map_or(&[][..], Column::distinct) {
-            super::aggregate::note_quantile(self, phi, call.param_span);
+        };
+        for (step, _) in (row.values.iter().enumerate()).filter(|(_, v)| !is_absent(**v)) {
+            super::aggregate::note_quantile(self, phi.get(step), call.param_span);
         }
     }
 

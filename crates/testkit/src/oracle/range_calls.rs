@@ -79,11 +79,6 @@ impl Eval<'_> {
             .filter(|arg| !is_ranged(arg))
             .map(|arg| self.scalar(arg, steps))
             .collect::<Result<_>>()?;
-        if call.func.name == "quantile_over_time" {
-            for &q in &params[0] {
-                self.check_quantile(q, place(&call.args[0]));
-            }
-        }
         let mut ranged = self.ranged(arg, steps)?;
         let may_use_starts = matches!(call.func.name, "rate" | "irate" | "increase" | "resets");
         if !(self.options.use_start_timestamps && may_use_starts && extended.is_none()) {
@@ -110,6 +105,9 @@ impl Eval<'_> {
                     None => seen.call(call.func.name)?,
                 };
                 let Some(val) = val else { continue };
+                if call.func.name == "quantile_over_time" {
+                    self.check_quantile(params[0][i], place(&call.args[0]));
+                }
                 let element = self.range_element(call, window, val, time);
                 // Two series may not become one, not even at different steps (§3.4).
                 let source = sources
