@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
-use ferula_e2e::differential::{Options as Run, Setup, run as compare};
+use ferula_e2e::differential::{
+    Options as Run, RandomQuery, Setup, Times, ask, differences, run as compare,
+};
 use ferula_e2e::peers::{Peer, repository};
 use ferula_e2e::server::{SERVER_ENV, SERVER_PACKAGE};
 
@@ -24,6 +26,12 @@ pub(crate) struct Options {
     /// How many queries to ask about each seed's samples.
     #[arg(long, default_value_t = 100)]
     queries: u64,
+    /// Ask only this query about the samples of the first seed, and print both answers.
+    #[arg(long)]
+    ask: Option<String>,
+    /// When that query is evaluated: an instant, or start, end and step, in milliseconds.
+    #[arg(long, num_args = 1.., requires = "ask")]
+    at: Vec<i64>,
     /// End after this many unexplained differences.
     #[arg(long, default_value_t = 20)]
     stop_after: usize,
@@ -31,16 +39,20 @@ pub(crate) struct Options {
 
 /// Runs the seeds.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let setup = Setup {
+        ferula: binary()?,
+        ferula_arguments: Vec::new(),
+    };
+    if let Some(text) = &options.ask {
+        return ask_once(&setup, options, text);
+    }
     let run = Run {
         first: options.first,
         seeds: options.seeds,
         queries: options.queries,
         time_max: Duration::from_secs(24 * 3600),
         unexplained_max: options.stop_after,
-        setup: Setup {
-            ferula: binary()?,
-            ferula_arguments: Vec::new(),
-        },
+        setup,
     };
     let mut shown = 0;
     let report = compare(&run, &mut |report| {
@@ -54,6 +66,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let functions: Vec<&str> = report.covered.iter().map(String::as_str).collect();
     println!("covered: {}", functions.join(" "));
     ensure!(report.found.is_empty(), "unexplained differences");
+    Ok(())
+}
+
+fn ask_once(setup: &Setup, options: &Options, text: &str) -> Result<()> {
+    let times = match options.at[..] {
+        [instant] => Times::Instant(instant),
+        [start, end, step_ms] => Times::Range {
+            start,
+            end,
+            step_ms,
+        },
+        _ => bail!("--at takes an instant, or start, end and step"),
+    };
+    let text = text.to_owned();
+    let case = ask(setup, options.first, &RandomQuery { text, times })?;
+    println!("ferula {:#?}", case.ferula);
+    println!("prometheus {:#?}", case.prometheus);
+    for difference in differences(&case) {
+        println!("{difference}");
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod compat;
 mod kernels;
 mod peers;
 
@@ -17,6 +18,8 @@ enum Task {
     Test,
     /// Fetch the programs that tests and benchmarks run Ferula beside.
     Peers,
+    /// Compare Ferula's answers to random queries with those of Prometheus.
+    Compat(compat::Options),
     /// Measure Ferula beside Prometheus and VictoriaMetrics.
     Bench(bench::Options),
     /// Count the instructions of the hot kernels and compare them with those kept.
@@ -29,6 +32,10 @@ fn main() -> ExitCode {
         Task::Peers => {
             peers::fetch_missing();
             Ok(())
+        }
+        Task::Compat(options) => {
+            peers::fetch_missing();
+            compat::run(&options)
         }
         Task::Bench(options) => {
             peers::fetch_missing();

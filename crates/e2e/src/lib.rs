@@ -1,13 +1,14 @@
 //! What process-level tests and benchmarks share: starting real servers on free loopback ports,
 //! talking HTTP to them, sending remote write, and knowing which peers this machine has.
 //!
-//! Never links the code under test: it meets Ferula only as a binary, over its ports and files, so
-//! a mistake in our codecs cannot hide itself. (`tests/scripts` links the runner of scripts, for what
-//! is expected; what the server does comes over the wire there, too.) Start with
-//! [`server::Server`], then `tests/`.
+//! Meets Ferula only as a binary, over its ports and files, so that a mistake in our codecs cannot
+//! hide itself. Code of ours is linked by [`differential`], to make up samples and queries that
+//! another server judges, and by `tests/scripts`, for what is expected; what the server does comes
+//! over the wire there, too. Start with [`server::Server`], then `tests/`.
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout)] // test tool: real time, disk and ports
 
 pub mod answer;
+pub mod differential;
 pub mod exporter;
 pub mod files;
 pub mod history;

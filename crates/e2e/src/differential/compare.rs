@@ -1,6 +1,7 @@
 //! Where two answers differ.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use ferula_promql::syntax::ast::Expr;
 
@@ -11,59 +12,121 @@ use super::reply::{Point, PointValue, Reply, ReplySeries};
 /// logarithms, powers and sines in their own ways.
 const RELATIVE_ERROR_MAX: f64 = 1e-12;
 
-/// Every difference of a case in words; empty if both answers say the same.
-pub fn differences(case: &Case) -> Vec<String> {
+/// A way in which two answers differ.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Difference {
+    /// One is an error, or both are, with other words.
+    Error(String),
+    /// The results are of other types, or other strings.
+    Result(String),
+    /// A warning or an info that only one has.
+    Note {
+        /// Whether it is Ferula's.
+        ours: bool,
+        /// Its text.
+        text: String,
+    },
+    /// A series that only one has.
+    Series {
+        /// Whether it is Ferula's.
+        ours: bool,
+        /// Its labels and first points.
+        text: String,
+    },
+    /// A series with other points.
+    Points(String),
+    /// The same series in another order.
+    Order(String),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose = |ours: bool| if ours { "ferula" } else { "prometheus" };
+        match self {
+            Self::Error(text) => write!(f, "error: {text}"),
+            Self::Result(text) => write!(f, "result: {text}"),
+            Self::Note { ours, text } => write!(f, "{} only: {text}", whose(*ours)),
+            Self::Series { ours, text } => write!(f, "{} only: {text}", whose(*ours)),
+            Self::Points(text) => write!(f, "{text}"),
+            Self::Order(text) => write!(f, "order: {text}"),
+        }
+    }
+}
+
+/// Every difference of a case; empty if both answers say the same.
+pub fn differences(case: &Case) -> Vec<Difference> {
     let (ferula, prometheus) = (&case.ferula, &case.prometheus);
     let mut found = Vec::new();
     if ferula.error != prometheus.error || ferula.status != prometheus.status {
         let shown = |reply: &Reply| format!("{} {:?}", reply.status, reply.error);
-        found.push(format!(
-            "error: ferula {}\n    prometheus {}",
+        found.push(Difference::Error(format!(
+            "ferula {}\n    prometheus {}",
             shown(ferula),
             shown(prometheus)
-        ));
+        )));
         return found;
     }
     if ferula.kind != prometheus.kind || ferula.text != prometheus.text {
-        found.push(format!(
-            "result: ferula {} {:?}, prometheus {} {:?}",
+        found.push(Difference::Result(format!(
+            "ferula {} {:?}, prometheus {} {:?}",
             ferula.kind, ferula.text, prometheus.kind, prometheus.text
-        ));
+        )));
         return found;
     }
-    texts(
-        "warnings",
-        &ferula.warnings,
-        &prometheus.warnings,
-        &mut found,
-    );
-    texts("infos", &ferula.infos, &prometheus.infos, &mut found);
-    series(ferula, prometheus, is_ordered(case), &mut found);
+    notes(&ferula.warnings, &prometheus.warnings, &mut found);
+    notes(&ferula.infos, &prometheus.infos, &mut found);
+    series(ferula, prometheus, &mut found);
+    if found.is_empty() {
+        found.extend(order(case).map(Difference::Order));
+    }
     found
 }
 
-/// Whether the order of series is part of the answer.
-fn is_ordered(case: &Case) -> bool {
-    let sorts =
-        matches!(case.expr.unparen(), Expr::Call(call) if call.func.name.starts_with("sort"));
-    sorts || case.ferula.kind == "matrix"
-}
-
-fn texts(
-    what: &str,
-    ferula: &BTreeSet<String>,
-    prometheus: &BTreeSet<String>,
-    found: &mut Vec<String>,
-) {
-    for text in ferula - prometheus {
-        found.push(format!("{what}: ferula only: {text}"));
-    }
-    for text in prometheus - ferula {
-        found.push(format!("{what}: prometheus only: {text}"));
+fn notes(ferula: &BTreeSet<String>, prometheus: &BTreeSet<String>, found: &mut Vec<Difference>) {
+    for (ours, texts) in [(true, ferula - prometheus), (false, prometheus - ferula)] {
+        found.extend(
+            texts
+                .into_iter()
+                .map(|text| Difference::Note { ours, text }),
+        );
     }
 }
 
-fn series(ferula: &Reply, prometheus: &Reply, ordered: bool, found: &mut Vec<String>) {
+/// How the order of series differs where it is part of the answer.
+fn order(case: &Case) -> Option<String> {
+    let (ferula, prometheus) = (&case.ferula, &case.prometheus);
+    let shown = |reply: &Reply| {
+        let series = reply.series.iter();
+        series
+            .map(|s| format!("{:?}", s.labels))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let sort = match case.expr.unparen() {
+        Expr::Call(call) if call.func.name.starts_with("sort") => call.func.name,
+        _ if ferula.kind == "matrix" => "",
+        _ => return None,
+    };
+    // Where values are equal, the reference leaves the order to chance.
+    let same = if ferula.kind == "vector" && !sort.contains("label") {
+        ferula
+            .series
+            .iter()
+            .zip(&prometheus.series)
+            .all(|(a, b)| points(&a.points, &b.points).is_none())
+    } else {
+        shown(ferula) == shown(prometheus)
+    };
+    (!same).then(|| {
+        format!(
+            "ferula {}\n    prometheus {}",
+            shown(ferula),
+            shown(prometheus)
+        )
+    })
+}
+
+fn series(ferula: &Reply, prometheus: &Reply, found: &mut Vec<Difference>) {
     let by_labels = |reply: &Reply| -> BTreeMap<BTreeMap<String, String>, ReplySeries> {
         let series = reply.series.iter();
         series.map(|s| (s.labels.clone(), s.clone())).collect()
@@ -71,34 +134,22 @@ fn series(ferula: &Reply, prometheus: &Reply, ordered: bool, found: &mut Vec<Str
     let (have, want) = (by_labels(ferula), by_labels(prometheus));
     for (labels, series) in &have {
         if !want.contains_key(labels) {
-            found.push(format!("ferula only: {labels:?} {}", shown(&series.points)));
+            let text = format!("{labels:?} {}", shown(&series.points));
+            found.push(Difference::Series { ours: true, text });
         }
     }
     for (labels, want) in &want {
         match have.get(labels) {
-            None => found.push(format!(
-                "prometheus only: {labels:?} {}",
-                shown(&want.points)
-            )),
+            None => {
+                let text = format!("{labels:?} {}", shown(&want.points));
+                found.push(Difference::Series { ours: false, text });
+            }
             Some(have) => {
                 let difference = points(&have.points, &want.points);
-                found.extend(difference.map(|text| format!("{labels:?}: {text}")));
+                let difference = difference.map(|text| format!("{labels:?}: {text}"));
+                found.extend(difference.map(Difference::Points));
             }
         }
-    }
-    let order = |reply: &Reply| {
-        reply
-            .series
-            .iter()
-            .map(|s| s.labels.clone())
-            .collect::<Vec<_>>()
-    };
-    if ordered && found.is_empty() && order(ferula) != order(prometheus) {
-        found.push(format!(
-            "order: ferula {:?}\n    prometheus {:?}",
-            order(ferula),
-            order(prometheus)
-        ));
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod case;
 mod compare;
+mod explain;
 mod known;
 mod pair;
 mod reply;
@@ -19,11 +20,14 @@ use anyhow::{Context as _, Result};
 use ferula_testkit::random::{QueryGen, Scenario};
 
 pub use case::{Case, depth};
-pub use compare::differences;
+pub use compare::{Difference, differences};
 pub use known::{KNOWN, Known};
 pub use pair::{Pair, Setup};
 pub use reply::Reply;
 pub use report::{Found, Report};
+
+pub use ferula_promql::Times;
+pub use ferula_testkit::random::RandomQuery;
 
 /// After this many seeds the servers start anew, so that they hold little at any time.
 const SEEDS_PER_PAIR: u64 = 50;
@@ -54,7 +58,7 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&Report)) -> Result<Repor
     let mut report = Report::default();
     let mut pairs: [Option<Pair>; 2] = [None, None];
     for seed in options.first..options.first + options.seeds {
-        if (seed - options.first) % SEEDS_PER_PAIR == 0 {
+        if (seed - options.first).is_multiple_of(SEEDS_PER_PAIR) {
             pairs = [None, None];
         }
         let delayed = seed % 2 == 1;
@@ -73,6 +77,16 @@ pub fn run(options: &Options, progress: &mut dyn FnMut(&Report)) -> Result<Repor
     Ok(report)
 }
 
+/// Asks both servers one query about the samples of a seed, and gives the answers as they came.
+///
+/// # Errors
+/// When a server does not start or does not answer.
+pub fn ask(setup: &Setup, seed: u64, query: &RandomQuery) -> Result<Case> {
+    let mut pair = Pair::start(setup, seed % 2 == 1)?;
+    pair.load(&Scenario::new(seed))?;
+    pair.ask(query)
+}
+
 fn one_seed(seed: u64, options: &Options, pair: &mut Pair, report: &mut Report) -> Result<()> {
     let scenario = Scenario::new(seed);
     pair.load(&scenario)?;
@@ -86,8 +100,8 @@ fn one_seed(seed: u64, options: &Options, pair: &mut Pair, report: &mut Report) 
         if differences.is_empty() {
             continue;
         }
-        if let Some(known) = known::explains(&case) {
-            report.explain(known);
+        if let Some(classes) = explain::explain(pair, &case, &differences)? {
+            report.explain(&classes);
             continue;
         }
         let smallest = shrink::smallest(pair, &query)?;

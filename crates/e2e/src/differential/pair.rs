@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
+use ferula_model::{Counts, Timestamp};
 use ferula_promql::Times;
 use ferula_promql::syntax::functions::FUNCTIONS;
-use ferula_testkit::random::{Allowed, RandomQuery, RandomSample, Scenario};
+use ferula_testkit::random::{Allowed, RandomQuery, RandomSample, RandomSeries, Scenario};
 use ferula_wire::{Encoder, Sample};
 
 use super::case::{Case, tree};
@@ -93,46 +94,29 @@ impl Pair {
     /// When one refuses them.
     pub fn load(&mut self, scenario: &Scenario) -> Result<()> {
         for chunk in scenario.series.chunks(SERIES_PER_REQUEST) {
-            let mut encoder = Encoder::new();
-            for series in chunk {
-                // A series of the protocol has floats or histograms, so runs of each travel apart.
-                let kind = |sample: &RandomSample| matches!(sample, RandomSample::Float(_));
-                for run in series.samples.chunk_by(|(_, a), (_, b)| kind(a) == kind(b)) {
-                    let floats: Vec<Sample> = run
-                        .iter()
-                        .filter_map(|(timestamp, sample)| match sample {
-                            RandomSample::Float(value) => Some(Sample {
-                                timestamp: *timestamp,
-                                value: *value,
-                            }),
-                            RandomSample::Histogram(_) => None,
-                        })
-                        .collect();
-                    let histograms: Vec<_> = run
-                        .iter()
-                        .filter_map(|(timestamp, sample)| match sample {
-                            RandomSample::Histogram(histogram) => Some((*timestamp, histogram)),
-                            RandomSample::Float(_) => None,
-                        })
-                        .collect();
-                    encoder.series(series.labels.iter(), &floats, &histograms);
+            // The reference commits floats, integer histograms and float histograms of a request one
+            // after the other, and drops what is then out of order. So the runs of each kind travel
+            // apart: the nth of every series in the nth request.
+            let runs: Vec<Vec<Run<'_>>> = chunk
+                .iter()
+                .map(|series| {
+                    let samples = &series.samples;
+                    samples
+                        .chunk_by(|(_, a), (_, b)| kind(a) == kind(b))
+                        .collect()
+                })
+                .collect();
+            let requests = runs.iter().map(Vec::len).max().unwrap_or(0);
+            for nth in 0..requests {
+                let mut encoder = Encoder::new();
+                for (series, runs) in chunk.iter().zip(&runs) {
+                    if let Some(run) = runs.get(nth) {
+                        encode(&mut encoder, series, run);
+                    }
                 }
-            }
-            let body = remote_write::compress(encoder.message());
-            for side in [&mut self.ferula, &mut self.prometheus] {
-                let response = side.client.send(&Request {
-                    method: "POST",
-                    path: remote_write::PATH,
-                    headers: &remote_write::HEADERS,
-                    body: &body,
-                })?;
-                let (status, text) = (response.status, response.text());
-                let mut log = || side.server.process().log();
-                ensure!(
-                    status / 100 == 2,
-                    "samples refused: {status} {text}\n{}",
-                    log()
-                );
+                let body = remote_write::compress(encoder.message());
+                self.ferula.write(&body)?;
+                self.prometheus.write(&body)?;
             }
         }
         Ok(())
@@ -158,7 +142,52 @@ impl Pair {
     }
 }
 
+/// Samples of one kind that follow each other.
+type Run<'a> = &'a [(Timestamp, RandomSample)];
+
+fn kind(sample: &RandomSample) -> u8 {
+    match sample {
+        RandomSample::Float(_) => 0,
+        RandomSample::Histogram(histogram) => match histogram.counts {
+            Counts::Integer { .. } => 1,
+            Counts::Float { .. } => 2,
+        },
+    }
+}
+
+fn encode(encoder: &mut Encoder, series: &RandomSeries, run: Run<'_>) {
+    let (mut floats, mut histograms) = (Vec::new(), Vec::new());
+    for (timestamp, sample) in run {
+        let timestamp = *timestamp;
+        match sample {
+            RandomSample::Float(value) => floats.push(Sample {
+                timestamp,
+                value: *value,
+            }),
+            RandomSample::Histogram(histogram) => histograms.push((timestamp, histogram)),
+        }
+    }
+    encoder.series(series.labels.iter(), &floats, &histograms);
+}
+
 impl Side {
+    fn write(&mut self, body: &[u8]) -> Result<()> {
+        let response = self.client.send(&Request {
+            method: "POST",
+            path: remote_write::PATH,
+            headers: &remote_write::HEADERS,
+            body,
+        })?;
+        let (status, text) = (response.status, response.text());
+        let mut log = || self.server.process().log();
+        ensure!(
+            status / 100 == 2,
+            "samples refused: {status} {text}\n{}",
+            log()
+        );
+        Ok(())
+    }
+
     fn ask(&mut self, query: &str, times: Times) -> Result<Reply> {
         let response = match times {
             Times::Instant(time) => {

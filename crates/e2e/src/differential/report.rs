@@ -7,8 +7,7 @@ use ferula_promql::Times;
 use ferula_promql::syntax::ast::Expr;
 
 use super::case::{Case, depth};
-use super::compare::differences;
-use super::known::Known;
+use super::compare::{Difference, differences};
 
 /// How many differences of one answer are shown.
 const SHOWN_MAX: usize = 3;
@@ -46,7 +45,7 @@ pub struct Found {
     /// Whether names were dropped at the end only.
     pub delayed_names: bool,
     /// What differs.
-    pub differences: Vec<String>,
+    pub differences: Vec<Difference>,
     /// The query and both answers.
     pub case: Case,
     /// The smallest query that shows a difference.
@@ -74,8 +73,10 @@ impl Report {
         });
     }
 
-    pub(super) fn explain(&mut self, known: &Known) {
-        *self.explained.entry(known.class).or_default() += 1;
+    pub(super) fn explain(&mut self, classes: &BTreeSet<&'static str>) {
+        for class in classes {
+            *self.explained.entry(class).or_default() += 1;
+        }
     }
 
     /// The average depth of the queries.
@@ -130,7 +131,7 @@ impl fmt::Display for Found {
     }
 }
 
-fn show(f: &mut fmt::Formatter<'_>, case: &Case, differences: &[String]) -> fmt::Result {
+fn show(f: &mut fmt::Formatter<'_>, case: &Case, differences: &[Difference]) -> fmt::Result {
     writeln!(f, "  {}", case.text)?;
     match case.times {
         Times::Instant(time) => writeln!(f, "  at {time}")?,
@@ -141,7 +142,7 @@ fn show(f: &mut fmt::Formatter<'_>, case: &Case, differences: &[String]) -> fmt:
         } => writeln!(f, "  from {start} to {end} by {step_ms}")?,
     }
     for difference in differences.iter().take(SHOWN_MAX) {
-        let shown: String = difference.chars().take(700).collect();
+        let shown: String = difference.to_string().chars().take(700).collect();
         writeln!(f, "    {shown}")?;
     }
     if differences.len() > SHOWN_MAX {

@@ -7,7 +7,7 @@ use ferula_testkit::random::RandomQuery;
 
 use super::case::{Case, tree};
 use super::compare::differences;
-use super::known;
+use super::explain::explain;
 use super::pair::Pair;
 
 /// How many smaller queries are tried in all.
@@ -25,7 +25,8 @@ pub(super) fn smallest(pair: &mut Pair, query: &RandomQuery) -> Result<Case> {
                 break 'smaller;
             }
             let case = pair.ask(&candidate)?;
-            if !differences(&case).is_empty() && known::explains(&case).is_none() {
+            let differences = differences(&case);
+            if !differences.is_empty() && explain(pair, &case, &differences)?.is_none() {
                 smallest = candidate;
                 continue 'smaller;
             }

@@ -1,6 +1,6 @@
 //! Series of a scenario: which metrics there are, with which labels, and their samples.
 
-use ferula_model::{Histogram, Labels, METRIC_NAME, Timestamp, stale_marker};
+use ferula_model::{Counts, Histogram, Labels, METRIC_NAME, Timestamp, stale_marker};
 
 use super::histograms::{CustomWalk, ExponentialWalk};
 use super::seed::Random;
@@ -31,7 +31,7 @@ type Walk = Box<dyn FnMut(Timestamp, &mut Random) -> RandomSample>;
 pub struct RandomSeries {
     /// Its labels.
     pub labels: Labels,
-    /// Its samples; the first stands at the scenario's start, if only as a stale marker.
+    /// Its samples.
     pub samples: Vec<(Timestamp, RandomSample)>,
 }
 
@@ -225,14 +225,15 @@ impl Scenario {
             Kind::Buckets => self.classic(base, random, out),
             Kind::Info => {
                 let label = metric.labels[2];
-                for _ in 0..random.weighted(&[(5, 1), (1, 2)]) {
+                let first = random.below(3) as usize;
+                for nth in 0..random.weighted(&[(5, 1), (1, 2)]) {
                     let mut times = self.times(random);
                     if random.chance(30) {
                         let (from, to) = (random.below(40) as usize, times.len() / 2);
                         times.drain(..from.min(to));
                     }
                     let ones = times.into_iter().map(|t| (t, RandomSample::Float(1.0)));
-                    let value = random.pick(&VERSIONS);
+                    let value = VERSIONS[(first + nth) % VERSIONS.len()];
                     let samples = self.with_faults(ones.collect(), random);
                     add(&[(label, value)], samples);
                 }
@@ -372,22 +373,13 @@ impl Scenario {
         times
     }
 
-    /// Gaps and stale markers, and a first sample at the start that gives every series its place
-    /// in the order in which a store sees them.
+    /// Leaves gaps, with and without a stale marker at their start.
     fn with_faults(
         &self,
         samples: Vec<(Timestamp, RandomSample)>,
         random: &mut Random,
     ) -> Vec<(Timestamp, RandomSample)> {
-        let histograms = matches!(samples.first(), Some((_, RandomSample::Histogram(_))));
-        let stale = || {
-            if histograms {
-                RandomSample::Histogram(Histogram::stale())
-            } else {
-                RandomSample::Float(stale_marker())
-            }
-        };
-        let mut out = Vec::with_capacity(samples.len() + 1);
+        let mut out = Vec::with_capacity(samples.len());
         let mut gap = 0;
         for (time, sample) in samples {
             if gap > 0 {
@@ -399,16 +391,26 @@ impl Scenario {
                 3 => gap = random.below(40),
                 4 | 5 => {
                     gap = random.below(10);
-                    out.push((time, stale()));
+                    out.push((time, stale_like(&sample)));
                 }
                 _ => out.push((time, sample)),
             }
         }
-        if out.first().is_none_or(|(time, _)| *time > self.start_ms) {
-            out.insert(0, (self.start_ms, stale()));
-        }
         out
     }
+}
+
+/// A stale marker of the kind the series has, as its sender would make it.
+fn stale_like(sample: &RandomSample) -> RandomSample {
+    let histogram = match sample {
+        RandomSample::Float(_) => return RandomSample::Float(stale_marker()),
+        RandomSample::Histogram(histogram) => histogram,
+    };
+    let stale = Histogram::stale();
+    RandomSample::Histogram(match histogram.counts {
+        Counts::Integer { .. } => stale,
+        Counts::Float { .. } => stale.to_float(),
+    })
 }
 
 /// Runs of floats, exponential and custom histograms in one series.

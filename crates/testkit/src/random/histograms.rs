@@ -65,7 +65,7 @@ impl ExponentialWalk {
         let (schema, zero_threshold) = (self.histogram.schema, self.histogram.zero_threshold);
         self.histogram = Literal {
             schema: random.pick(&[schema, schema, 0, 1, 2]),
-            zero_threshold: random.pick(&[zero_threshold, 0.001, 0.125]),
+            zero_threshold: random.pick(&[zero_threshold, 0.001, 0.01]),
             ..Literal::default()
         };
     }
