@@ -29,7 +29,7 @@ use ferula_e2e::peers::{Peer, repository};
 use ferula_e2e::process::Process;
 use ferula_e2e::server::{Kind, SERVER_ENV, SERVER_PACKAGE, Server, seconds};
 
-use report::Report;
+use report::{Figure, Report};
 
 /// A server whose CPU use stays below this share of one core for [`QUIET_FOR`] has finished.
 const QUIET_SHARE: f64 = 0.05;
@@ -124,29 +124,33 @@ fn measure(
     servers: &[(Subject, PathBuf)],
     report: &mut Report,
 ) -> Result<()> {
-    if work == Work::Query {
-        // All servers live at the same time, so that their answers can be compared.
-        let size = history::Size::of(options.quick, options.instances);
-        let measured = query::measure(servers, size, options.query.as_deref())?;
-        for (subject, figures) in measured.figures {
-            report.add(subject, figures);
+    let mut in_turn = |measure: &dyn Fn(&Start<'_>) -> Result<Vec<Figure>>| {
+        for (subject, binary) in servers {
+            eprintln!("  {subject:?}");
+            let figures = measure(&|| new_server(*subject, binary));
+            let figures = figures.with_context(|| format!("{work:?} of {subject:?}"))?;
+            report.add(*subject, figures);
         }
-        report.add_queries(measured.lines);
-        return Ok(());
+        Ok(())
+    };
+    match work {
+        Work::Write => in_turn(&|start| write::measure(start, &write::Size::of(options.quick))),
+        Work::Scrape => in_turn(&|start| scrape::measure(start, &scrape::Size::of(options.quick))),
+        Work::Query => {
+            // All servers live at the same time, so that their answers can be compared.
+            let size = history::Size::of(options.quick, options.instances);
+            let measured = query::measure(servers, size, options.query.as_deref())?;
+            for (subject, figures) in measured.figures {
+                report.add(subject, figures);
+            }
+            report.add_queries(size, measured.lines);
+            Ok(())
+        }
     }
-    for (subject, binary) in servers {
-        eprintln!("  {subject:?}");
-        let start = || new_server(*subject, binary);
-        let result = match work {
-            Work::Write => write::measure(&start, &write::Size::of(options.quick)),
-            Work::Scrape => scrape::measure(&start, &scrape::Size::of(options.quick)),
-            Work::Query => continue,
-        };
-        let figures = result.with_context(|| format!("{work:?} of {subject:?}"))?;
-        report.add(*subject, figures);
-    }
-    Ok(())
 }
+
+/// Gives a server that is not started.
+type Start<'a> = dyn Fn() -> Result<Server> + 'a;
 
 /// The server program; Ferula is built first, so that the figures belong to the commit.
 fn binary(subject: Subject) -> Result<PathBuf> {

@@ -28,8 +28,8 @@ const MEASURED_FOR: Duration = Duration::from_millis(60);
 /// ... but not more often than this.
 const REPEATS_MAX: u32 = 100;
 
-/// Queries differ in what of their work a server does later, so it may finish between them.
-const BETWEEN: Duration = Duration::from_millis(5);
+/// Work that a server puts off for less than this after an answer counts with it.
+const PUT_OFF_MAX: Duration = Duration::from_millis(5);
 
 impl Size {
     /// The full or the quick amount, with another number of instances if one is given.
@@ -174,13 +174,14 @@ fn ask(query: &Query, loaded: &mut Loaded, newest: i64) -> Result<(Spent, Vec<u8
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let (cold, body) = once(loaded, path, &form, 1)?;
+    let mut clock = loaded.server.process().cpu()?;
+    let (cold, body) = once(loaded, &mut clock, path, &form, 1)?;
     let repeats = MEASURED_FOR.as_secs_f64() / cold.latency_ms.max(0.1) * 1e3;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
     let repeats = repeats.ceil().clamp(1.0, f64::from(REPEATS_MAX)) as u32;
     let mut runs = Vec::new();
     for _ in 0..WARM_RUNS {
-        runs.push(once(loaded, path, &form, repeats)?.0);
+        runs.push(once(loaded, &mut clock, path, &form, repeats)?.0);
     }
     let mut cpu: Vec<f64> = runs.iter().map(|run| run.cpu_ms).collect();
     let mut latency: Vec<f64> = runs.iter().map(|run| run.latency_ms).collect();
@@ -199,15 +200,15 @@ struct Run {
     latency_ms: f64,
 }
 
-/// Sends the same request some times.
+/// Sends the same request some times. `used` is the CPU time the server had used when the measurement
+/// before ended, so that what it puts off until after an answer counts, too.
 fn once(
     loaded: &mut Loaded,
+    used: &mut Duration,
     path: &str,
     form: &[(&str, &str)],
     repeats: u32,
 ) -> Result<(Run, Vec<u8>)> {
-    std::thread::sleep(BETWEEN);
-    let before = loaded.server.process().cpu()?;
     let mut latencies = Vec::new();
     let mut body = Vec::new();
     for _ in 0..repeats {
@@ -217,8 +218,9 @@ fn once(
         accepted(&response)?;
         body = response.body;
     }
-    std::thread::sleep(BETWEEN);
-    let cpu = loaded.server.process().cpu()? - before;
+    std::thread::sleep(PUT_OFF_MAX);
+    let now = loaded.server.process().cpu()?;
+    let cpu = now - std::mem::replace(used, now);
     let run = Run {
         cpu_ms: cpu.as_secs_f64() * 1e3 / f64::from(repeats),
         latency_ms: median(&mut latencies),

@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::Subject;
+use super::history::Size;
 use super::queries::{Query, Times};
 use super::report::{median, shown};
 
@@ -83,14 +84,16 @@ impl fmt::Display for Line {
 }
 
 /// The section of a report on all runs, each with its lines in the same order.
-pub(crate) fn markdown(runs: &[Vec<Line>], subjects: &[Subject]) -> String {
-    let Some(first) = runs.first() else {
-        return String::new();
-    };
-    let lines: Vec<Line> = (0..first.len())
+pub(crate) fn markdown(size: Size, runs: &[Vec<Line>], subjects: &[Subject]) -> String {
+    let count = runs.iter().map(Vec::len).min().unwrap_or(0);
+    let lines: Vec<Line> = (0..count)
         .map(|at| merge(runs.iter().filter_map(|run| run.get(at)).collect()))
         .collect();
-    let mut text = "\n## Queries\n\nAll times are in ms.\n\n".to_owned();
+    let Size { instances, hours } = size;
+    let mut text = format!(
+        "\n## Queries\n\nOver {instances} instances with a thousand series each, {hours} h at 15 s. \
+         All times are in ms.\n\n"
+    );
     summary(&mut text, &lines, subjects);
     table(&mut text, &lines, subjects);
     let problems = lines.iter().flat_map(|line| {
@@ -281,7 +284,11 @@ mod tests {
             Subject::Prometheus,
             Subject::Victoriametrics,
         ];
-        let text = markdown(&[run(1.0), run(100.0), odd], &subjects);
+        let size = Size {
+            instances: 2,
+            hours: 24,
+        };
+        let text = markdown(size, &[run(1.0), run(100.0), odd], &subjects);
         for expected in [
             "CPU, warm: Ferula 9.00, Prometheus 44.0, Victoriametrics 15.0",
             "CPU, cold: Ferula 18.0, Prometheus 88.0, Victoriametrics 30.0",

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use ferula_e2e::peers::{Peer, repository};
 
 use super::Subject;
+use super::history::Size;
 use super::query_report::{self, Line};
 
 /// One measured number; lower is better.
@@ -30,8 +31,9 @@ pub(crate) struct Report {
     /// Lines in the order first seen.
     lines: Vec<(&'static str, &'static str)>,
     values: BTreeMap<(&'static str, &'static str, usize), Vec<f64>>,
-    /// What each run measured of the queries.
+    /// What each run measured of the queries, and over how much.
     queries: Vec<Vec<Line>>,
+    queried: Option<Size>,
     load: String,
 }
 
@@ -44,6 +46,7 @@ impl Report {
             lines: Vec::new(),
             values: BTreeMap::new(),
             queries: Vec::new(),
+            queried: None,
             load: load.split(' ').next().unwrap_or_default().to_owned(),
         }
     }
@@ -68,7 +71,8 @@ impl Report {
     }
 
     /// Adds what one run measured of the queries.
-    pub(crate) fn add_queries(&mut self, lines: Vec<Line>) {
+    pub(crate) fn add_queries(&mut self, size: Size, lines: Vec<Line>) {
+        self.queried = Some(size);
         self.queries.push(lines);
     }
 
@@ -118,7 +122,10 @@ impl Report {
             }
             text.push('\n');
         }
-        text.push_str(&query_report::markdown(&self.queries, &self.subjects));
+        if let Some(size) = self.queried {
+            let queries = query_report::markdown(size, &self.queries, &self.subjects);
+            text.push_str(&queries);
+        }
         Ok(text)
     }
 
