@@ -116,6 +116,13 @@ pub trait SeriesSource: Send + Sync {
     /// Appends the samples of `range` to `columns`, which the caller has cleared. A few
     /// samples on either side may come along.
     fn decode(&self, range: Range, columns: &mut Columns) -> Result<(), SelectError>;
+
+    /// The newest sample of all, staleness markers included, if it is a float and known without
+    /// decoding; `None` says nothing. Where a single instant is asked for and this sample is not
+    /// behind it, it is the one that counts.
+    fn newest(&self) -> Option<(Timestamp, f64)> {
+        None
+    }
 }
 
 /// One selected series.

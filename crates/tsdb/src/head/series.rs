@@ -221,6 +221,7 @@ impl Series {
             sealed: self.sealed.clone(),
             open: from..open.len(),
             newest: self.newest,
+            value: self.value,
             count: self.count,
             kind: self.kind,
         }
@@ -324,6 +325,8 @@ pub(crate) struct Snapshot {
     sealed: Option<Arc<Sealed>>,
     open: std::ops::Range<usize>,
     newest: Timestamp,
+    /// The newest float's bits.
+    value: u64,
     count: u8,
     kind: Kind,
 }
@@ -342,6 +345,11 @@ impl SeriesSource for Source {
             .map_err(|e| SelectError::Corrupt {
                 what: format!("in memory: {e}"),
             })
+    }
+
+    fn newest(&self) -> Option<(Timestamp, f64)> {
+        let Snapshot { newest, value, .. } = self.snapshot;
+        (self.snapshot.kind == Kind::Float).then(|| (newest, f64::from_bits(value)))
     }
 }
 
@@ -444,7 +452,18 @@ mod tests {
         }
         for (snapshot, len) in snapshots {
             assert_eq!(samples(&snapshot, Range::ALL), expected[..len]);
+            assert_eq!(snapshot.newest(), expected[..len].last().copied());
         }
+    }
+
+    #[test]
+    fn the_newest_sample_is_told_if_it_is_a_float() {
+        let mut series = Series::new();
+        assert_eq!(source(&series).newest(), None);
+        series.push_float(1, 2.5f64.to_bits());
+        assert_eq!(source(&series).newest(), Some((1, 2.5)));
+        series.push_histogram(2, &Arc::new(Histogram::stale()), &mut Vec::new());
+        assert_eq!(source(&series).newest(), None);
     }
 
     #[test]
