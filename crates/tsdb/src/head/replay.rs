@@ -8,6 +8,7 @@ use super::index::SERIES_MAX;
 use super::{Data, HeadWriter, WARM_ROWS};
 use crate::Damaged;
 use crate::bytes::Reader;
+use crate::chunk::column;
 use crate::log::record::{self, Dictionary, Record, RowColumns};
 
 /// How many numbers a damaged log may skip: a bound on what is set aside for them.
@@ -35,7 +36,7 @@ pub struct ReplayedRecords {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     columns: RowColumns,
-    histogram: Vec<u8>,
+    chunk: column::Scratch,
 }
 
 impl HeadWriter {
@@ -217,9 +218,9 @@ impl HeadWriter {
                     continue;
                 }
                 let growth = if histograms {
-                    series.push_histogram(timestamp, &columns.histograms[i], &mut scratch.histogram)
+                    series.push_histogram(timestamp, &columns.histograms[i], &mut scratch.chunk)
                 } else {
-                    series.push_float(timestamp, columns.floats[i])
+                    series.push_float(timestamp, columns.floats[i], &mut scratch.chunk)
                 };
                 data.note(growth);
                 found.samples += 1;

@@ -8,8 +8,9 @@ use ferula_storage::{Columns, HistogramPoint, SelectError, SeriesSource};
 use crate::Damaged;
 use crate::bytes::{Reader, put_zz};
 use crate::chunk::bits::BitTail;
-use crate::chunk::histogram;
+use crate::chunk::column::{self, Scratch};
 use crate::chunk::xor::{self, HEADER_BITS, XorTail};
+use crate::chunk::{self, histogram};
 
 /// A chunk is finished at this many samples, as Prometheus's are.
 const CHUNK_SAMPLES_MAX: u8 = 120;
@@ -37,8 +38,7 @@ pub(crate) enum Kind {
 pub(crate) struct Sealed {
     min: Timestamp,
     max: Timestamp,
-    kind: Kind,
-    /// Starts with the number of samples, a big-endian `u16`.
+    /// The first one says how it is written.
     bytes: Box<[u8]>,
     older: Option<Arc<Sealed>>,
 }
@@ -109,13 +109,18 @@ impl Series {
         (self.kind != Kind::None).then_some(self.newest)
     }
 
-    /// Adds a float that has been judged.
+    /// Adds a float that has been judged. `scratch` is only for its memory.
     #[inline]
-    pub(crate) fn push_float(&mut self, timestamp: Timestamp, value: u64) -> Growth {
+    pub(crate) fn push_float(
+        &mut self,
+        timestamp: Timestamp,
+        value: u64,
+        scratch: &mut Scratch,
+    ) -> Growth {
         debug_assert!(self.newest().is_none_or(|newest| newest < timestamp));
         let mut growth = Growth::default();
         if self.kind != Kind::Float || self.count == CHUNK_SAMPLES_MAX {
-            self.seal(Kind::Float, &mut growth);
+            self.seal(Kind::Float, scratch, &mut growth);
         }
         let mut tail = XorTail {
             count: self.count,
@@ -148,15 +153,16 @@ impl Series {
         &mut self,
         timestamp: Timestamp,
         value: &Arc<Histogram>,
-        scratch: &mut Vec<u8>,
+        scratch: &mut Scratch,
     ) -> Growth {
         debug_assert!(self.newest().is_none_or(|newest| newest < timestamp));
         let mut growth = Growth::default();
         let full = self.count == CHUNK_SAMPLES_MAX
             || self.bits / 8 >= HISTOGRAM_CHUNK_BYTES && self.count >= HISTOGRAM_CHUNK_SAMPLES_MIN;
         if self.kind != Kind::Histogram || full {
-            self.seal(Kind::Histogram, &mut growth);
+            self.seal(Kind::Histogram, scratch, &mut growth);
         }
+        let scratch = &mut scratch.bytes;
         scratch.clear();
         let before = if self.count == 0 { 0 } else { self.newest };
         put_zz(scratch, timestamp.wrapping_sub(before));
@@ -184,20 +190,21 @@ impl Series {
     }
 
     /// Finishes the open chunk, if it has samples, and starts one of `kind`.
-    fn seal(&mut self, kind: Kind, growth: &mut Growth) {
+    #[cold]
+    #[inline(never)]
+    fn seal(&mut self, kind: Kind, scratch: &mut Scratch, growth: &mut Growth) {
         if let Some(open) = self.open.take() {
-            let mut bytes = Box::<[u8]>::from(&open[..self.bits.div_ceil(8) as usize]);
-            bytes[..2].copy_from_slice(&u16::from(self.count).to_be_bytes());
-            let min = first_timestamp(self.kind, &bytes);
+            let used = &open[..self.bits.div_ceil(8) as usize];
+            finish_chunk(self.kind, used, self.count, scratch);
+            let bytes = Box::<[u8]>::from(scratch.bytes.as_slice());
             let held = bytes.len() as u64 + ARC_BYTES + size_of::<Sealed>() as u64;
             growth.bytes = growth
                 .bytes
                 .wrapping_add(held)
                 .wrapping_sub(open.len() as u64);
             self.sealed = Some(Arc::new(Sealed {
-                min,
+                min: first_timestamp(self.kind, used),
                 max: self.newest,
-                kind: self.kind,
                 bytes,
                 older: self.sealed.take(),
             }));
@@ -258,12 +265,7 @@ impl Series {
         let Some(chunk) = reached.find(|chunk| chunk.min <= timestamp) else {
             return Ok(None);
         };
-        decode_chunk(
-            chunk.kind,
-            xor::count(&chunk.bytes).into(),
-            &chunk.bytes,
-            columns,
-        )?;
+        decode_sealed(&chunk.bytes, columns)?;
         Ok(Some(Range::closed(chunk.min, chunk.max)))
     }
 
@@ -275,6 +277,31 @@ impl Series {
             _ => None,
         }
     }
+}
+
+/// Writes what a finished chunk is to hold to `scratch`: floats as columns, unless their bits
+/// are smaller as they are.
+fn finish_chunk(kind: Kind, open: &[u8], count: u8, scratch: &mut Scratch) {
+    scratch.bytes.clear();
+    if kind == Kind::Float {
+        scratch.timestamps.clear();
+        scratch.values.clear();
+        let (timestamps, values) = (&mut scratch.timestamps, &mut scratch.values);
+        let whole = xor::decode(open, count.into(), timestamps, values);
+        scratch.bytes.push(chunk::COLUMNS);
+        if whole.is_ok() && scratch.encode(open.len()) {
+            return;
+        }
+        scratch.bytes.clear();
+    }
+    scratch.bytes.push(match kind {
+        Kind::Histogram => chunk::HISTOGRAMS,
+        _ => chunk::XOR,
+    });
+    scratch
+        .bytes
+        .extend_from_slice(&u16::from(count).to_be_bytes());
+    scratch.bytes.extend_from_slice(&open[2..]);
 }
 
 fn first_timestamp(kind: Kind, chunk: &[u8]) -> Timestamp {
@@ -364,8 +391,7 @@ impl Snapshot {
             next = chunk.older.as_deref();
         }
         for chunk in chunks.into_iter().rev() {
-            let count = xor::count(&chunk.bytes).into();
-            decode_chunk(chunk.kind, count, &chunk.bytes, columns)?;
+            decode_sealed(&chunk.bytes, columns)?;
         }
         let open = &open[self.open.clone()];
         if !open.is_empty()
@@ -375,6 +401,17 @@ impl Snapshot {
             decode_chunk(self.kind, self.count.into(), open, columns)?;
         }
         Ok(())
+    }
+}
+
+fn decode_sealed(bytes: &[u8], columns: &mut Columns) -> Result<(), Damaged> {
+    let (&codec, bytes) = bytes.split_first().ok_or(Damaged("a chunk is empty"))?;
+    let count = || xor::count(bytes).into();
+    match codec {
+        chunk::COLUMNS => column::decode(bytes, &mut columns.timestamps, &mut columns.values),
+        chunk::XOR => decode_chunk(Kind::Float, count(), bytes, columns),
+        chunk::HISTOGRAMS => decode_chunk(Kind::Histogram, count(), bytes, columns),
+        _ => Err(Damaged("a chunk is of no known form")),
     }
 }
 
@@ -419,7 +456,7 @@ mod tests {
     #[test]
     fn a_series_is_one_cache_line() {
         assert_eq!(size_of::<Series>(), 64);
-        assert_eq!(size_of::<Sealed>(), 48);
+        assert_eq!(size_of::<Sealed>(), 40);
     }
 
     fn source(series: &Series) -> Source {
@@ -444,7 +481,7 @@ mod tests {
         let mut snapshots = Vec::new();
         for i in 0..1_000i64 {
             let (t, v) = (i * 15_000, (i % 7) as f64 * 0.1);
-            series.push_float(t, v.to_bits());
+            series.push_float(t, v.to_bits(), &mut Scratch::default());
             expected.push((t, v));
             if i % 3 == 0 {
                 snapshots.push((source(&series), expected.len()));
@@ -460,9 +497,9 @@ mod tests {
     fn the_newest_sample_is_told_if_it_is_a_float() {
         let mut series = Series::new();
         assert_eq!(source(&series).newest(), None);
-        series.push_float(1, 2.5f64.to_bits());
+        series.push_float(1, 2.5f64.to_bits(), &mut Scratch::default());
         assert_eq!(source(&series).newest(), Some((1, 2.5)));
-        series.push_histogram(2, &Arc::new(Histogram::stale()), &mut Vec::new());
+        series.push_histogram(2, &Arc::new(Histogram::stale()), &mut Scratch::default());
         assert_eq!(source(&series).newest(), None);
     }
 
@@ -470,7 +507,7 @@ mod tests {
     fn a_range_leaves_chunks_out() {
         let mut series = Series::new();
         for t in 0..500 {
-            series.push_float(t, 0);
+            series.push_float(t, 0, &mut Scratch::default());
         }
         let got = samples(
             &source(&series),
@@ -491,7 +528,7 @@ mod tests {
     fn a_stack_is_not_needed_to_drop_many_chunks() {
         let mut series = Series::new();
         for t in 0..120 * 100_000 {
-            series.push_float(t, 0);
+            series.push_float(t, 0, &mut Scratch::default());
         }
     }
 
@@ -509,7 +546,7 @@ mod tests {
         let mut series = Series::new();
         let mut held = Growth::default();
         for t in 0..1_000i64 {
-            let growth = series.push_float(t * t, value(t).to_bits());
+            let growth = series.push_float(t * t, value(t).to_bits(), &mut Scratch::default());
             held.bytes = held.bytes.wrapping_add(growth.bytes);
             held.chunks += growth.chunks;
         }

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 
 use super::series::Kind;
 use super::{BYTES_MAX_SETTING, Data, Head, Verdict, WARM_ROWS, judge, min_valid};
+use crate::chunk::column::Scratch;
 use crate::log::record::{self, Dictionary};
 
 /// Stands for "none" where a row's number is expected.
@@ -51,7 +52,7 @@ pub struct HeadWriter {
     pub(super) logged: Dictionary,
     /// Memory of the last batch's series numbers.
     resolved: Vec<u32>,
-    scratch: Vec<u8>,
+    scratch: Scratch,
     pub(super) replay_scratch: super::replay::Scratch,
     /// Above all numbers of unknown series that a replay met.
     pub(super) lost_until: u32,
@@ -115,7 +116,7 @@ impl HeadWriter {
             lookup: Lookup::default(),
             logged: Dictionary::default(),
             resolved: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
             replay_scratch: super::replay::Scratch::default(),
             lost_until: 0,
         }
@@ -206,7 +207,7 @@ impl HeadWriter {
                     let histogram = &self.histograms[row.value as usize];
                     series.push_histogram(row.timestamp, histogram, &mut self.scratch)
                 } else {
-                    series.push_float(row.timestamp, row.value)
+                    series.push_float(row.timestamp, row.value, &mut self.scratch)
                 };
                 data.note(growth);
             }
