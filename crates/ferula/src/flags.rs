@@ -186,7 +186,7 @@ pub(crate) const FLAGS: &[Flag] = &[
         "enable-feature",
         Values,
         "",
-        "Prometheus feature flags, separated by commas: promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal, use-start-timestamps, type-and-unit-labels. Others have no effect",
+        "Prometheus feature flags, separated by commas: promql-experimental-functions, promql-extended-range-selectors, promql-binop-fill-modifiers, promql-delayed-name-removal, promql-per-step-stats, use-start-timestamps, type-and-unit-labels. Others have no effect",
     ),
     idle(
         "web.enable-remote-write-receiver",
@@ -396,11 +396,12 @@ pub(crate) const FLAGS: &[Flag] = &[
 ];
 
 /// Feature flags that do something.
-const FEATURES: [&str; 6] = [
+const FEATURES: [&str; 7] = [
     "promql-experimental-functions",
     "promql-extended-range-selectors",
     "promql-binop-fill-modifiers",
     "promql-delayed-name-removal",
+    "promql-per-step-stats",
     "use-start-timestamps",
     "type-and-unit-labels",
 ];

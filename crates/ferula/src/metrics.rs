@@ -138,6 +138,11 @@ fn engine(out: &mut TextWriter, process: &Process) {
         "Samples looked at by all queries.",
     )
     .sample(&[], metrics.samples_total.load(Relaxed) as f64);
+    out.counter(
+        "prometheus_engine_query_samples_read_total",
+        "Samples read by all queries: of windows that overlap, only what is new in each.",
+    )
+    .sample(&[], metrics.samples_read_total.load(Relaxed) as f64);
     out.gauge(
         "prometheus_engine_query_log_enabled",
         "Whether queries are logged.",

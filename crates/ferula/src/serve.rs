@@ -242,6 +242,7 @@ impl Server {
             experimental_functions: has("promql-experimental-functions"),
             extended_range_selectors: has("promql-extended-range-selectors"),
             fill_modifiers: has("promql-binop-fill-modifiers"),
+            per_step_stats: has("promql-per-step-stats"),
             delayed_name_removal: has("promql-delayed-name-removal"),
             use_start_timestamps: has("use-start-timestamps"),
             type_and_unit_labels: has("type-and-unit-labels"),

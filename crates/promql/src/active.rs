@@ -32,6 +32,10 @@ pub struct ActiveQuery {
     pub samples: u64,
     /// The most samples it has held at once.
     pub samples_peak: u64,
+    /// Bytes it holds.
+    pub bytes: u64,
+    /// The most bytes it has held at once.
+    pub bytes_peak: u64,
 }
 
 /// All active queries of an engine.
@@ -111,6 +115,8 @@ impl Registry {
             running: entry.running.load(Relaxed),
             samples: entry.budget.held(),
             samples_peak: entry.budget.peak(),
+            bytes: entry.budget.bytes_held(),
+            bytes_peak: entry.budget.bytes_peak(),
         })
         .collect()
     }

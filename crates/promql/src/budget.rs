@@ -200,6 +200,11 @@ impl Budget {
         self.samples_total.fetch_add(samples, Relaxed);
     }
 
+    /// The time, on the clock of the deadline.
+    pub(crate) fn now(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// Whether to go on; asked once per series.
     pub(crate) fn check(&self, stage: Stage) -> Result<(), QueryError> {
         if self.limits.cancel.iter().any(CancelToken::is_canceled) {
@@ -214,6 +219,11 @@ impl Budget {
     /// Samples held at this moment.
     pub(crate) fn held(&self) -> u64 {
         self.samples.load(Relaxed)
+    }
+
+    /// Bytes held at this moment.
+    pub(crate) fn bytes_held(&self) -> u64 {
+        self.bytes.load(Relaxed)
     }
 
     /// The most samples held at once.

@@ -1,6 +1,6 @@
 //! Runs queries: waits for a turn, selects series, hands the computing to a thread of its own.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use crate::annotations::Annotations;
 use crate::budget::{Budget, MemoryPool};
 use crate::cancel::CancelToken;
 use crate::error::{QueryError, Stage};
-use crate::exec::{Exec, Helpers, Loaded, Trace, finish};
+use crate::exec::{Exec, Helpers, Loaded, Looked, Tally, Trace, finish};
 use crate::explain::{Explanation, explain, plan_text};
 use crate::going::{Going, Seat};
 use crate::journal::{Journal, Origin};
 use crate::metrics::{EngineMetrics, Slice};
-use crate::plan::{self, Plan, Settings};
-use crate::result::{QueryResult, QueryStats, QueryValue};
+use crate::plan::{self, Grid, Look, Plan, Settings};
+use crate::result::{QueryResult, QueryStats, QueryValue, StepSamples};
 use crate::syntax::ast::{Expr, ValueType};
 use crate::syntax::{ParseOptions, parse};
 use crate::turns::Turns;
@@ -56,6 +56,8 @@ pub struct EngineOptions {
     pub extended_range_selectors: bool,
     /// Whether `fill`, `fill_left` and `fill_right` are allowed.
     pub fill_modifiers: bool,
+    /// Whether samples are counted by step for those who ask for it.
+    pub per_step_stats: bool,
     /// Whether metric names are dropped only when the query is done.
     pub delayed_name_removal: bool,
     /// Whether counters are taken to start anew where their start timestamps say so, and
@@ -81,6 +83,7 @@ impl EngineOptions {
             experimental_functions: false,
             extended_range_selectors: false,
             fill_modifiers: false,
+            per_step_stats: false,
             delayed_name_removal: false,
             use_start_timestamps: false,
             type_and_unit_labels: false,
@@ -99,6 +102,8 @@ pub struct QueryParams {
     pub explain: bool,
     /// Stops the query. Dropping the query's future stops it, too.
     pub cancel: CancelToken,
+    /// Counts samples by step, too, if the engine may.
+    pub step_stats: bool,
     /// Who asks.
     pub origin: Option<Origin>,
 }
@@ -291,6 +296,8 @@ impl Engine {
         going.stage = Stage::Evaluation;
         let job = Job {
             plan: prepared.plan,
+            looks: prepared.looks,
+            by_step: params.step_stats && self.options.per_step_stats,
             loaded: prepared.loaded,
             budget: Arc::clone(&going.budget),
             helpers: Arc::clone(&self.helpers),
@@ -308,15 +315,25 @@ impl Engine {
             Ok(done) => done,
             Err(error) => Err(QueryError::Internal(panic_text(error))),
         };
-        going.stats.eval_time = self.clock.monotonic().saturating_sub(eval_begun);
-        self.metrics
-            .observe(Slice::InnerEval, going.stats.eval_time);
-        let mut done = done?;
+        let took = self.clock.monotonic().saturating_sub(eval_begun);
+        going.stats.eval_time = took;
+        let mut done = match done {
+            Ok(done) => done,
+            Err(error) => {
+                self.metrics.observe(Slice::InnerEval, took);
+                return Err(error);
+            }
+        };
         done.warnings.splice(0..0, prepared.warnings);
         done.stats.queue_time = going.stats.queue_time;
         done.stats.prepare_time = going.stats.prepare_time;
-        done.stats.eval_time = going.stats.eval_time;
-        going.stats = done.stats;
+        done.stats.eval_time = took.saturating_sub(done.stats.sort_time);
+        self.metrics.observe(Slice::InnerEval, done.stats.eval_time);
+        if matches!(times, Times::Range { .. }) {
+            self.metrics
+                .observe(Slice::ResultSort, done.stats.sort_time);
+        }
+        going.stats = done.stats.clone();
         Ok(done)
     }
 
@@ -340,7 +357,8 @@ impl Engine {
         };
         let plan = make_plan(&query.expr, times, settings)?;
         let unoptimised = params.explain.then(|| plan_text(&plan));
-        let plan = plan::optimise(plan);
+        let mut plan = plan::optimise(plan);
+        let looks = plan.looks();
         let mut selecting = Vec::with_capacity(plan.selections.len());
         for selection in &plan.selections {
             selecting.push(select.select(SelectRequest {
@@ -366,6 +384,7 @@ impl Engine {
         }
         Ok(Prepared {
             plan,
+            looks,
             unoptimised,
             loaded,
             warnings,
@@ -376,6 +395,7 @@ impl Engine {
 /// A query that has its plan and its series.
 struct Prepared {
     plan: Plan,
+    looks: Vec<Look>,
     /// The plan before it was optimised, if that is wanted.
     unoptimised: Option<String>,
     loaded: Vec<Loaded>,
@@ -385,6 +405,9 @@ struct Prepared {
 /// All that the computing needs.
 struct Job {
     plan: Plan,
+    looks: Vec<Look>,
+    /// Whether samples are counted by step.
+    by_step: bool,
     loaded: Vec<Loaded>,
     budget: Arc<Budget>,
     helpers: Arc<Helpers>,
@@ -420,6 +443,13 @@ impl Job {
             helpers: &self.helpers,
             delayed_names: self.delayed_names,
             type_and_unit_labels: self.type_and_unit_labels,
+            tally: Tally::new(
+                self.looks,
+                self.plan.nodes,
+                self.plan.shared.len(),
+                self.by_step,
+            ),
+            sort_time: Cell::default(),
             trace: self
                 .explain
                 .as_ref()
@@ -438,10 +468,15 @@ impl Job {
                 plan: asked.plan,
                 ran: explain(&self.plan, &measured),
             });
+        let sum = exec.tally.sum(self.plan.grid.count, self.by_step);
+        let sort_time = exec.sort_time.get();
         drop(exec);
         let (warnings, infos) = notes.render(&self.text);
         let stats = QueryStats {
-            samples_total: self.budget.total(),
+            samples_total: sum.looked.at,
+            samples_read: sum.looked.read,
+            steps: sum.steps.map(|steps| by_step(&steps, self.plan.grid)),
+            sort_time,
             samples_peak: self.budget.peak(),
             bytes_peak: self.budget.bytes_peak(),
             series: self.budget.series(),
@@ -456,6 +491,16 @@ impl Job {
             _memory: self.budget.taken_by_result(),
         })
     }
+}
+
+/// The samples of each step, with its time.
+fn by_step(steps: &[Looked], grid: Grid) -> Arc<[StepSamples]> {
+    let at = |(i, looked): (usize, &Looked)| StepSamples {
+        timestamp: grid.at(i),
+        total: looked.at,
+        read: looked.read,
+    };
+    steps.iter().enumerate().map(at).collect()
 }
 
 /// What a computation that panicked said.

@@ -94,9 +94,14 @@ impl<'q> Going<'q> {
     /// Counts the query and tells the journal of it.
     pub(crate) fn end(&mut self, error: Option<&QueryError>) {
         self.over = true;
-        self.stats.samples_total = self.budget.total();
-        self.stats.samples_peak = self.budget.peak();
-        self.engine.metrics.count_samples(self.stats.samples_total);
+        if error.is_some() {
+            self.stats.samples_total = self.budget.total();
+            self.stats.samples_peak = self.budget.peak();
+            self.stats.bytes_peak = self.budget.bytes_peak();
+            self.stats.series = self.budget.series();
+        }
+        let (total, read) = (self.stats.samples_total, self.stats.samples_read);
+        self.engine.metrics.count_samples(total, read);
         if let Some(journal) = self.engine.journal.get() {
             journal.finished(&Finished {
                 query: &self.query.text,

@@ -34,4 +34,4 @@ pub use exec::Measured;
 pub use explain::{Explained, Explanation};
 pub use journal::{Finished, Journal, Origin};
 pub use metrics::{DURATION_BOUNDS, DurationSnapshot, EngineMetrics, QUANTILES, Slice};
-pub use result::{MatrixSeries, QueryResult, QueryStats, QueryValue, VectorSample};
+pub use result::{MatrixSeries, QueryResult, QueryStats, QueryValue, StepSamples, VectorSample};

@@ -51,6 +51,8 @@ pub const QUANTILES: [f64; 3] = [0.5, 0.9, 0.99];
 pub struct EngineMetrics {
     /// Samples looked at by all queries.
     pub samples_total: AtomicU64,
+    /// Samples read by all queries.
+    pub samples_read_total: AtomicU64,
     clock: Arc<dyn Clock>,
     slices: [Mutex<Durations>; Slice::ALL.len()],
 }
@@ -72,6 +74,7 @@ impl EngineMetrics {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             samples_total: AtomicU64::new(0),
+            samples_read_total: AtomicU64::new(0),
             clock,
             slices: Default::default(),
         }
@@ -83,8 +86,9 @@ impl EngineMetrics {
         self.slices[slice as usize].lock().observe(now, took);
     }
 
-    pub(crate) fn count_samples(&self, looked_at: u64) {
+    pub(crate) fn count_samples(&self, looked_at: u64, read: u64) {
         self.samples_total.fetch_add(looked_at, Relaxed);
+        self.samples_read_total.fetch_add(read, Relaxed);
     }
 
     /// How long a part of queries takes.

@@ -70,10 +70,14 @@ pub struct MatrixSeries {
 }
 
 /// What a query took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct QueryStats {
     /// Samples looked at, counted at each step that looks at them.
     pub samples_total: u64,
+    /// Samples read: of windows that overlap, only what is new in each.
+    pub samples_read: u64,
+    /// Both by step, if that was wanted.
+    pub steps: Option<Arc<[StepSamples]>>,
     /// The most samples held at once.
     pub samples_peak: u64,
     /// The most bytes held at once.
@@ -84,6 +88,19 @@ pub struct QueryStats {
     pub queue_time: Duration,
     /// Time spent planning and selecting series.
     pub prepare_time: Duration,
-    /// Time spent computing, sorting included.
+    /// Time spent computing.
     pub eval_time: Duration,
+    /// Time spent on sorting the result of a range query.
+    pub sort_time: Duration,
+}
+
+/// The samples of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepSamples {
+    /// The step.
+    pub timestamp: Timestamp,
+    /// Samples looked at.
+    pub total: u64,
+    /// Samples read.
+    pub read: u64,
 }

@@ -7,7 +7,7 @@
 use ferula_model::{Range, Timestamp, is_stale};
 use ferula_storage::Columns;
 
-use crate::exec::{ABSENT, Row};
+use crate::exec::{ABSENT, Looked, Row};
 use crate::plan::Grid;
 
 /// The reference times of all steps; they never fall.
@@ -98,16 +98,32 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    /// Finds the samples of each window; gives back how many the windows hold together.
-    pub(crate) fn find(&mut self, windows: Windows, timestamps: &[Timestamp]) -> u64 {
+    /// Finds the samples of each window; gives back what the windows hold together.
+    pub(crate) fn find(&mut self, windows: Windows, timestamps: &[Timestamp]) -> Looked {
         self.spans.clear();
-        let mut total = 0;
+        let (mut looked, mut newest) = (Looked::default(), 0);
         windows.each(timestamps, |_, lo, hi| {
-            total += (hi - lo) as u64;
+            looked.add(Looked {
+                at: (hi - lo) as u64,
+                read: (hi - lo.max(newest)) as u64,
+            });
+            newest = hi;
             self.spans.push((lo as u32, hi as u32));
         });
         self.steps = 0..self.spans.len();
-        total
+        looked
+    }
+
+    /// What each window holds.
+    pub(crate) fn looked(&self) -> Vec<Looked> {
+        let mut newest = 0;
+        let of = |&(lo, hi): &(u32, u32)| {
+            let read = u64::from(hi - lo.max(newest));
+            newest = hi;
+            let at = u64::from(hi - lo);
+            Looked { at, read }
+        };
+        self.spans.iter().map(of).collect()
     }
 
     /// Calls `f(step, lo, hi)` for each step.

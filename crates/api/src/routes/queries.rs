@@ -38,6 +38,8 @@ struct Shown {
     elapsed: f64,
     samples: u64,
     peak_samples: u64,
+    bytes: u64,
+    peak_bytes: u64,
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, asker: Asker, params: Params) -> Response {
@@ -100,6 +102,8 @@ fn show(query: &ActiveQuery) -> Shown {
         elapsed: query.elapsed.as_secs_f64(),
         samples: query.samples,
         peak_samples: query.samples_peak,
+        bytes: query.bytes,
+        peak_bytes: query.bytes_peak,
     }
 }
 

@@ -105,6 +105,7 @@ fn options(params: &Params, origin: Origin) -> Result<QueryParams, ApiError> {
         timeout,
         lookback,
         origin: Some(origin),
+        step_stats: params.get("stats") == "all",
         ..QueryParams::default()
     })
 }

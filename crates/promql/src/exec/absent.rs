@@ -42,6 +42,7 @@ impl<'q> Exec<'q> {
         let windows = matrix.windows(grid);
         let mut timestamps = Vec::new();
         self.matrix(matrix, &mut |_, columns| {
+            self.look_windows(matrix.id, windows, columns)?;
             let out = &mut row.values;
             let mut mark = |step: usize, lo: usize, hi: usize| {
                 if lo < hi {

@@ -11,7 +11,7 @@ use ferula_storage::{Columns, HistogramPoint};
 
 use super::native::kept;
 use super::native_range::{self, Floats, Notes, Points};
-use super::{ABSENT, Exec, Meta, Row, Sink};
+use super::{ABSENT, Exec, Looked, Meta, Row, Sink};
 use crate::budget::{Amount, Budget, Patience, histogram_weight};
 use crate::error::QueryError;
 use crate::functions::rate::Extrapolated;
@@ -48,15 +48,16 @@ impl Edges {
         columns: &Columns,
         row: &mut Row,
         notes: &mut Notes,
-    ) -> Result<u64, QueryError> {
+    ) -> Result<Vec<Looked>, QueryError> {
         let mut patience = Patience::new(budget);
-        let mut looked_at = 0;
+        let mut looked = Vec::with_capacity(self.windows.refs.count());
+        let mut newest = Timestamp::MIN;
         for step in 0..self.windows.refs.count() {
             let (start, end) = self.windows.edges(step);
             let (floats, histograms) = self.reachable(columns, (start, end));
-            let weight = weight(floats, histograms);
-            patience.spend(weight)?;
-            looked_at += weight;
+            let at_step = new_since(&mut newest, floats, histograms);
+            patience.spend(at_step.at)?;
+            looked.push(at_step);
             match func {
                 RangeFunc::Changes | RangeFunc::Resets => {
                     row.values[step] = count(func, floats, histograms, start);
@@ -78,7 +79,7 @@ impl Edges {
                 _ => {}
             }
         }
-        Ok(looked_at)
+        Ok(looked)
     }
 
     /// Which of the samples make the change from `start` to `end`, if any.
@@ -261,8 +262,30 @@ fn within(columns: &Columns, from: Timestamp, to: Timestamp) -> (Floats<'_>, &[H
 }
 
 fn weight(floats: Floats<'_>, histograms: &[HistogramPoint]) -> u64 {
-    let histograms = histograms.iter().map(|p| histogram_weight(&p.histogram));
-    floats.values.len() as u64 + histograms.sum::<u64>()
+    floats.values.len() as u64 + weight_of(histograms)
+}
+
+fn weight_of(histograms: &[HistogramPoint]) -> u64 {
+    let weights = histograms.iter().map(|p| histogram_weight(&p.histogram));
+    weights.sum()
+}
+
+/// What a step looks at, and how much of that no step before it has: what comes after `newest`,
+/// which moves on.
+fn new_since(newest: &mut Timestamp, floats: Floats<'_>, histograms: &[HistogramPoint]) -> Looked {
+    let since = *newest;
+    let old_floats = floats.timestamps.partition_point(|&t| t <= since);
+    let old = histograms.partition_point(|point| point.timestamp <= since);
+    let ends = [
+        floats.timestamps.last().copied(),
+        histograms.last().map(|point| point.timestamp),
+    ];
+    *newest = ends.into_iter().flatten().fold(since, Timestamp::max);
+    let at = weight(floats, histograms);
+    Looked {
+        at,
+        read: at - old_floats as u64 - weight_of(&histograms[..old]),
+    }
 }
 
 /// `changes` or `resets` from the newest sample at or before `start` on, of whichever kind.
@@ -387,11 +410,12 @@ impl Exec<'_> {
         let _room = self.budget.charge(Amount::cells(grid.count as u64))?;
         let refs = source.refs(grid);
         let lookback_ms = self.data[source.selection].lookback_ms;
-        let mut row = Row::default();
+        let (mut row, mut looked) = (Row::default(), Vec::new());
         self.decode_each((id, source), |series, columns| {
             drop_stale(columns);
             row.reset(grid.count);
             let mut notes = Notes::default();
+            looked.clear();
             for step in 0..refs.count() {
                 let at = refs.get(step);
                 let (from, to) = (
@@ -399,7 +423,7 @@ impl Exec<'_> {
                     at.saturating_add(lookback_ms),
                 );
                 let (floats, histograms) = within(columns, from, to);
-                self.budget.count(weight(floats, histograms));
+                looked.push(Looked::once(weight(floats, histograms)));
                 if histograms.is_empty() {
                     row.values[step] = smoothed_float(floats, at).unwrap_or(ABSENT);
                 } else if floats.values.is_empty() {
@@ -409,6 +433,7 @@ impl Exec<'_> {
                     notes.mixed = true;
                 }
             }
+            self.look_steps(id, &looked)?;
             let name = series.labels.metric_name();
             if notes.mixed {
                 let message = format!(

@@ -3,10 +3,10 @@
 use ferula_model::Value;
 use ferula_storage::{Columns, HistogramPoint};
 
-use super::{Exec, Frame, is_absent};
-use crate::budget::Amount;
+use super::{Exec, Frame, Looked, is_absent};
+use crate::budget::{Amount, histogram_weight};
 use crate::error::QueryError;
-use crate::plan::{Grid, Matrix, Node, Op, Plan};
+use crate::plan::{Grid, Matrix, Node, Op, Plan, Samples};
 use crate::result::{MatrixSeries, QueryValue, VectorSample};
 
 /// Evaluates a plan. A range query always yields a matrix.
@@ -77,7 +77,9 @@ impl Exec<'_> {
             }
         }
         room.keep();
+        let begun = self.budget.now();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
+        self.sort_time.set(self.budget.now().saturating_sub(begun));
         Ok(QueryValue::Matrix(series))
     }
 
@@ -88,6 +90,8 @@ impl Exec<'_> {
         let mut series: Vec<MatrixSeries> = Vec::new();
         let mut room = self.budget.charge(Amount::NONE)?;
         let edges = self.edges(matrix, matrix.windows(grid));
+        // What a subquery looks at is counted there.
+        let stored = matches!(matrix.samples, Samples::Stored(_));
         self.matrix(matrix, &mut |meta, columns| {
             let lo = columns.timestamps.partition_point(|&t| t <= start);
             let hi = columns.timestamps.partition_point(|&t| t <= end);
@@ -105,7 +109,12 @@ impl Exec<'_> {
                         .collect(),
                 },
             };
-            self.budget.count(columns.len() as u64);
+            if stored {
+                let weights = columns.histograms.iter();
+                let weights = weights.map(|point| histogram_weight(&point.histogram));
+                let samples = columns.values.len() as u64 + weights.sum::<u64>();
+                self.look_steps(matrix.id, &[Looked::once(samples)])?;
+            }
             room.grow(
                 Amount::samples(columns.len() as u64).and_bytes(TEXT_BYTES * columns.len() as u64),
             )?;

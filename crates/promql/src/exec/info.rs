@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use ferula_model::{Builder, Labels, METRIC_NAME};
 
 use super::row::{Key, Row};
+use super::tally::Seen;
 use super::{Exec, Frame, Meta, is_absent};
 use crate::budget::Amount;
 use crate::error::QueryError;
@@ -73,21 +74,23 @@ impl<'q> Exec<'q> {
         let mut infos = Frame::new(self.budget, grid.count)?;
         let refs = call.source.refs(grid);
         let lookback_ms = self.data[call.source.selection].lookback_ms;
-        let mut row = Row::default();
+        let mut seen = Seen::default();
         self.decode_each((call.source_id, &call.source), |series, columns| {
             if !known.may_be_about(&series.labels) {
                 return Ok(());
             }
-            latest(columns, refs, lookback_ms, &mut row);
-            self.budget.count(grid.count as u64);
+            latest(columns, refs, lookback_ms, &mut seen.row);
+            seen.count();
+            self.look_seen(call.source_id, &seen)?;
+            let row = &mut seen.row;
             if !row.histograms.is_empty() {
                 return Err(QueryError::execution(format!(
                     "this should be an info metric, with float samples: {}",
                     series.labels
                 )));
             }
-            latest_times(Stamp::Taken, columns, refs, lookback_ms, &mut row);
-            infos.push(Meta::named(&series.labels).resolve(true), &row)
+            latest_times(Stamp::Taken, columns, refs, lookback_ms, row);
+            infos.push(Meta::named(&series.labels).resolve(true), row)
         })?;
         Ok(infos)
     }

@@ -32,6 +32,7 @@ mod scalar;
 mod set;
 mod sort;
 mod source;
+mod tally;
 mod trace;
 mod windowed;
 
@@ -41,10 +42,12 @@ pub(crate) use parallel::Helpers;
 pub(crate) use row::{ABSENT, Meta, Row, is_absent};
 pub(crate) use scalar::Column;
 pub(crate) use source::Loaded;
+pub(crate) use tally::{Looked, Tally};
 pub use trace::Measured;
 pub(crate) use trace::Trace;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
+use std::time::Duration;
 
 use crate::annotations::Annotations;
 use crate::budget::{Amount, Budget};
@@ -70,6 +73,9 @@ pub(crate) struct Exec<'q> {
     pub(crate) delayed_names: bool,
     /// Whether the type of a metric is in its labels.
     pub(crate) type_and_unit_labels: bool,
+    pub(crate) tally: Tally,
+    /// Time spent on sorting the result.
+    pub(crate) sort_time: Cell<Duration>,
     /// Measures the nodes, if that is wanted.
     pub(crate) trace: Option<Trace>,
     /// The plan's shared subtrees, once they are computed.
@@ -193,6 +199,7 @@ impl<'q> Exec<'q> {
         let frame = match kept.get() {
             Some(frame) => frame,
             None if self.cells_at_most(&shared.node, shared.grid) > SHARED_CELLS_MAX => {
+                self.tally.runs(slot);
                 return self.stream(&shared.node, shared.grid, sink);
             }
             None => {

@@ -95,6 +95,7 @@ impl<'q> Exec<'q> {
             .map(|param| self.scalar(param, grid))
             .collect::<Result<Vec<_>, _>>()?;
         let windows = call.matrix.windows(grid);
+        let id = call.matrix.id;
         let windowed = Windowed {
             call,
             windows,
@@ -102,6 +103,7 @@ impl<'q> Exec<'q> {
             params: &params,
             edges: self.edges(&call.matrix, windows),
             budget: self.budget,
+            by_step: self.tally.wants_steps(id),
         };
         let drops = !call.func.keeps_name();
         let distinct = self.delayed_names || !drops || self.matrix_has_same_name(&call.matrix);
@@ -109,7 +111,10 @@ impl<'q> Exec<'q> {
             seen: (!distinct).then(HashSet::new),
         };
         let mut finish = |meta: Meta<'_>, stepped: &mut Stepped| {
-            self.budget.count(stepped.looked_at);
+            match &stepped.steps {
+                Some(steps) => self.look_steps(id, steps)?,
+                None => self.look(id, stepped.looked, |_| (), grid.count)?,
+            }
             self.note_series(call, meta, &stepped.row, &stepped.notes);
             self.note_quantile(call, &params, &stepped.row);
             distinct.check(meta.labels, &stepped.row)?;
@@ -125,7 +130,6 @@ impl<'q> Exec<'q> {
                     },
                     item: Amount::cells(grid.count as u64),
                 };
-                let id = call.matrix.id;
                 self.each_series((id, source), &each, |series, made| {
                     if let Some(trace) = &self.trace {
                         trace.handed_on_samples(id, made.samples);

@@ -4,7 +4,8 @@ use ferula_storage::{Columns, SelectedSeries};
 
 use super::parallel::{BATCH, in_order, items_ahead};
 use super::row::is_metadata;
-use super::{Exec, Meta, Row, Sink};
+use super::tally::Seen;
+use super::{Exec, Meta, Sink};
 use crate::budget::{Amount, Charge, histogram_weight};
 use crate::error::{QueryError, Stage};
 use crate::plan::{Grid, NodeId, Source};
@@ -190,15 +191,16 @@ impl<'q> Exec<'q> {
         let lookback_ms = self.data[source.selection].lookback_ms;
         let each = Each {
             scratch: || (),
-            make: |columns: &mut Columns, (): &mut (), row: &mut Row| {
-                latest(columns, refs, lookback_ms, row);
+            make: |columns: &mut Columns, (): &mut (), seen: &mut Seen| {
+                latest(columns, refs, lookback_ms, &mut seen.row);
+                seen.count();
                 Ok(())
             },
             item: Amount::cells(grid.count as u64),
         };
         self.each_series((id, source), &each, |series, made| {
-            self.budget.count(grid.count as u64);
-            sink(Meta::named(&series.labels), &mut made.item)
+            self.look_seen(id, &made.item)?;
+            sink(Meta::named(&series.labels), &mut made.item.row)
         })
     }
 
@@ -214,15 +216,16 @@ impl<'q> Exec<'q> {
         let lookback_ms = self.data[source.selection].lookback_ms;
         let each = Each {
             scratch: || (),
-            make: |columns: &mut Columns, (): &mut (), row: &mut Row| {
-                latest_times(stamp, columns, refs, lookback_ms, row);
+            make: |columns: &mut Columns, (): &mut (), seen: &mut Seen| {
+                latest_times(stamp, columns, refs, lookback_ms, &mut seen.row);
+                seen.count();
                 Ok(())
             },
             item: Amount::cells(grid.count as u64),
         };
         self.each_series((id, source), &each, |series, made| {
-            self.budget.count(grid.count as u64);
-            sink(Meta::named(&series.labels), &mut made.item)
+            self.look_seen(id, &made.item)?;
+            sink(Meta::named(&series.labels), &mut made.item.row)
         })
     }
 }

@@ -5,7 +5,7 @@ use ferula_storage::{Columns, HistogramPoint};
 
 use super::extended::Edges;
 use super::native_range::{self, Floats, Notes, Points};
-use super::{ABSENT, Column, Row};
+use super::{ABSENT, Column, Looked, Row};
 use crate::budget::{Budget, Patience, histogram_weight};
 use crate::error::{QueryError, Stage};
 use crate::functions::over_time::{self, seconds};
@@ -43,6 +43,8 @@ pub(super) struct Windowed<'a> {
     /// How it sees its windows, if not as they are.
     pub(super) edges: Option<Edges>,
     pub(super) budget: &'a Budget,
+    /// Whether it is wanted what each window holds.
+    pub(super) by_step: bool,
 }
 
 /// What a function yields of a series.
@@ -50,8 +52,10 @@ pub(super) struct Windowed<'a> {
 pub(super) struct Stepped {
     pub(super) row: Row,
     pub(super) notes: Notes,
-    /// How many samples the windows hold together.
-    pub(super) looked_at: u64,
+    /// What the windows hold together.
+    pub(super) looked: Looked,
+    /// What each window holds, if that is wanted.
+    pub(super) steps: Option<Vec<Looked>>,
 }
 
 /// A function at work, with memory that is reused from series to series.
@@ -62,6 +66,7 @@ pub(super) struct Work<'a> {
     params: &'a [Column],
     edges: Option<Edges>,
     budget: &'a Budget,
+    by_step: bool,
     spans: Spans,
     resets: Vec<usize>,
     scratch: Vec<f64>,
@@ -76,6 +81,7 @@ impl<'a> Work<'a> {
             params,
             edges,
             budget,
+            by_step,
         } = windowed;
         Self {
             call,
@@ -84,6 +90,7 @@ impl<'a> Work<'a> {
             params,
             edges,
             budget,
+            by_step,
             spans: Spans::default(),
             resets: Vec::new(),
             scratch: Vec::new(),
@@ -99,16 +106,21 @@ impl<'a> Work<'a> {
         let Stepped {
             row,
             notes,
-            looked_at,
+            looked,
+            steps,
         } = stepped;
         *notes = Notes::default();
         row.reset(self.grid.count);
         if let Some(edges) = self.edges {
-            *looked_at = edges.series((self.call.func, self.budget), columns, row, notes)?;
+            let seen = edges.series((self.call.func, self.budget), columns, row, notes)?;
+            *looked = Looked::default();
+            seen.iter().for_each(|step| looked.add(*step));
+            *steps = self.by_step.then_some(seen);
             return Ok(());
         }
-        *looked_at = self.spans.find(self.windows, &columns.timestamps);
-        if *looked_at <= Patience::SAMPLES {
+        *looked = self.spans.find(self.windows, &columns.timestamps);
+        *steps = self.by_step.then(|| self.spans.looked());
+        if looked.at <= Patience::SAMPLES {
             self.some_steps(columns, row, notes)?;
         } else {
             let mut first = 0;
@@ -119,7 +131,7 @@ impl<'a> Work<'a> {
             }
         }
         if !columns.histograms.is_empty() {
-            *looked_at += self.histograms(columns, row, notes)?;
+            self.histograms(columns, stepped)?;
         }
         Ok(())
     }
@@ -152,25 +164,34 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Corrects all steps whose windows hold histograms; gives back what these count for.
-    fn histograms(
-        &self,
-        columns: &Columns,
-        row: &mut Row,
-        notes: &mut Notes,
-    ) -> Result<u64, QueryError> {
+    /// Corrects all steps whose windows hold histograms, and counts these.
+    fn histograms(&self, columns: &Columns, stepped: &mut Stepped) -> Result<(), QueryError> {
         let starts = self.starts(columns);
         let mut patience = Patience::new(self.budget);
-        let mut looked_at = 0;
+        let Stepped {
+            row,
+            notes,
+            looked,
+            steps,
+        } = stepped;
         let (mut lo, mut hi) = (0, 0);
         for step in 0..self.windows.refs.count() {
+            let seen = hi;
             let window =
                 histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
             if !window.is_empty() {
-                let weights = window.iter().map(|p| histogram_weight(&p.histogram));
-                let weight = weights.sum::<u64>();
-                patience.spend(weight)?;
-                looked_at += weight;
+                let weight = |points: &[HistogramPoint]| -> u64 {
+                    points.iter().map(|p| histogram_weight(&p.histogram)).sum()
+                };
+                let at_step = Looked {
+                    at: weight(window),
+                    read: weight(&window[seen.max(lo) - lo..]),
+                };
+                patience.spend(at_step.at)?;
+                looked.add(at_step);
+                if let Some(steps) = steps {
+                    steps[step].add(at_step);
+                }
                 let floats = self.spans.get(step);
                 let floats = Floats {
                     timestamps: &columns.timestamps[floats.clone()],
@@ -180,7 +201,7 @@ impl<'a> Work<'a> {
                 self.with_histograms(step, floats, window, row, notes);
             }
         }
-        Ok(looked_at)
+        Ok(())
     }
 
     /// The functions that look at start timestamps, of floats alone.

@@ -10,6 +10,7 @@ mod calls;
 mod grid;
 mod info;
 mod invariant;
+mod looks;
 mod matrix;
 mod optimise;
 mod print;
@@ -22,6 +23,7 @@ use ferula_storage::Hints;
 
 pub(crate) use build::{Settings, build, drops_name};
 pub(crate) use grid::Grid;
+pub(crate) use looks::{Counts, Look};
 pub(crate) use optimise::optimise;
 pub(crate) use print::Described;
 
