@@ -9,7 +9,7 @@ use ferula_model::text::quote::quoted;
 use ferula_model::{CounterReset, Histogram, Timestamp};
 use ferula_storage::{Columns, HistogramPoint};
 
-use super::native::kept;
+use super::native::{Purpose, kept};
 use super::native_range::{self, Floats, Notes, Points};
 use super::{ABSENT, Exec, Looked, Meta, Row, Sink};
 use crate::budget::{Amount, Budget, Patience, histogram_weight};
@@ -445,6 +445,7 @@ impl Exec<'_> {
             if notes.mixed_buckets {
                 self.note_mixed_buckets(name, source.span);
             }
+            self.note_merged(notes.subtracted, Purpose::Subtraction, source.span);
             sink(Meta::named(&series.labels), &mut row)
         })
     }

@@ -126,11 +126,48 @@ impl Exec<'_> {
         })?;
         room.keep();
         series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        if series.windows(2).any(|w| w[0].labels == w[1].labels) {
-            return Err(QueryError::same_labelset());
+        let mut merged: Vec<MatrixSeries> = Vec::with_capacity(series.len());
+        for series in series {
+            match merged.last_mut() {
+                Some(last) if last.labels == series.labels => {
+                    last.columns = interleaved(&last.columns, &series.columns)?;
+                }
+                _ => merged.push(series),
+            }
         }
-        Ok(QueryValue::Matrix(series))
+        Ok(QueryValue::Matrix(merged))
     }
+}
+
+/// The samples of two series that have become one by losing their names. They may not meet.
+fn interleaved(a: &Columns, b: &Columns) -> Result<Columns, QueryError> {
+    let mut floats: Vec<(i64, f64)> = Vec::new();
+    let mut histograms = Vec::new();
+    for columns in [a, b] {
+        floats.extend(
+            columns
+                .timestamps
+                .iter()
+                .copied()
+                .zip(columns.values.iter().copied()),
+        );
+        histograms.extend(columns.histograms.iter().cloned());
+    }
+    floats.sort_by_key(|(t, _)| *t);
+    histograms.sort_by_key(|point: &HistogramPoint| point.timestamp);
+    let mut times: Vec<i64> = floats.iter().map(|(t, _)| *t).collect();
+    times.extend(histograms.iter().map(|point| point.timestamp));
+    times.sort_unstable();
+    if times.windows(2).any(|w| w[0] == w[1]) {
+        return Err(QueryError::same_labelset());
+    }
+    let (timestamps, values) = floats.into_iter().unzip();
+    Ok(Columns {
+        timestamps,
+        values,
+        histograms,
+        ..Columns::default()
+    })
 }
 
 /// What the text of a sample takes when it is sent.

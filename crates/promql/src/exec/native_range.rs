@@ -191,8 +191,9 @@ fn change(
     if rest.iter().any(|h| h.has_custom_buckets() != custom) {
         return Err(Incompatible);
     }
-    if let Some(coarsest) = rest.iter().map(FloatHistogram::schema).min() {
-        sum.coarsen_to(coarsest);
+    if sum.has_custom_buckets() == custom {
+        let schemas = rest.iter().map(FloatHistogram::schema);
+        sum.coarsen_to(schemas.fold(previous.schema(), i8::min));
     }
     // Resets are dealt with here, so that hints contradict each other means nothing.
     let harmless = |merged: Merged| Merged {

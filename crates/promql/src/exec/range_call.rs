@@ -75,6 +75,9 @@ impl<'q> Exec<'q> {
                 let mut columns = Columns::default();
                 self.stream(inner, *grid, &mut |meta, row| {
                     compact(row, *grid, &mut columns);
+                    if columns.is_empty() {
+                        return Ok(());
+                    }
                     each(meta, &columns)
                 })
             }

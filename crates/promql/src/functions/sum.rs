@@ -31,6 +31,15 @@ impl Compensated {
         self.sum + self.lost
     }
 
+    /// The sum; a zero of which nothing was lost keeps its sign.
+    pub(crate) fn signed_value(self) -> f64 {
+        if self.lost == 0.0 {
+            self.sum
+        } else {
+            self.value()
+        }
+    }
+
     /// The sum of `values`, infinite as soon as the plain sum is.
     pub(crate) fn over(values: &[f64]) -> f64 {
         let mut sum = Self::default();

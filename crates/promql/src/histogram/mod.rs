@@ -149,13 +149,13 @@ impl FloatHistogram {
             reset: self.reset,
             schema: self.schema,
             zero_threshold: self.zero_threshold,
-            sum: self.sum.value(),
+            sum: self.sum.signed_value(),
             positive_spans,
             negative_spans,
             custom_values: self.custom_values.clone(),
             counts: Counts::Float {
-                count: self.count.value(),
-                zero: self.zero.value(),
+                count: self.count.signed_value(),
+                zero: self.zero.signed_value(),
                 positive,
                 negative,
             },
@@ -169,7 +169,7 @@ impl FloatHistogram {
 
     /// All observations.
     pub(crate) fn count(&self) -> f64 {
-        self.count.value()
+        self.count.signed_value()
     }
 
     /// The resolution.
@@ -179,7 +179,7 @@ impl FloatHistogram {
 
     /// Adds what rounding took to every number, once.
     pub(crate) fn settle(&mut self) {
-        self.each(|number| *number = exact(number.value()));
+        self.each(|number| *number = exact(number.signed_value()));
     }
 
     fn each(&mut self, mut f: impl FnMut(&mut Compensated)) {

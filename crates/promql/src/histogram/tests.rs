@@ -212,7 +212,8 @@ fn counter(schema: i8, populations: &Populations) -> FloatHistogram {
         .iter()
         .map(|(&i, &c)| (i, f64::from(c)))
         .collect();
-    let count = cells.iter().map(|c| c.1).sum();
+    // A sum of nothing is -0.
+    let count = cells.iter().map(|c| c.1).sum::<f64>() + 0.0;
     histogram(schema, (count, 0.0), (0.0, 0.0), &cells, &[])
 }
 

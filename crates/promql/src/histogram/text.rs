@@ -10,7 +10,7 @@ use super::FloatHistogram;
 impl Display for FloatHistogram {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let show = |x| Form::General.show(x);
-        let (count, sum) = (self.count.value(), self.sum.value());
+        let (count, sum) = (self.count.signed_value(), self.sum.signed_value());
         write!(f, "{{count:{}, sum:{}", show(count), show(sum))?;
         let mut bucket = |open, (lower, upper): (f64, f64), close, count: f64| {
             if count == 0.0 {
