@@ -5,6 +5,7 @@
 //! add a target: a function here, a row in [`TARGETS`], a file in `fuzz/fuzz_targets/`, its
 //! `[[bin]]` in `fuzz/Cargo.toml`, and at least one input in its corpus.
 
+mod engine;
 mod formats;
 mod log;
 mod promql;
@@ -13,9 +14,10 @@ use ferula_model::text::number::{self, Form};
 use ferula_model::text::regex::{Regex, Template};
 use ferula_model::text::{duration, size};
 
+pub use engine::promql_engine;
 pub use formats::{exposition_text, openmetrics, remote_write};
 pub use log::log_frame;
-pub use promql::promql_parse;
+pub use promql::{promql_lex, promql_parse};
 
 /// A target with its name.
 pub type Target = (&'static str, fn(&[u8]));
@@ -28,7 +30,9 @@ pub const TARGETS: &[Target] = &[
     ("openmetrics", openmetrics),
     ("remote_write", remote_write),
     ("log_frame", log_frame),
+    ("promql_lex", promql_lex),
     ("promql_parse", promql_parse),
+    ("promql_engine", promql_engine),
 ];
 
 /// Longer values make fuzzing slow and find nothing more.
