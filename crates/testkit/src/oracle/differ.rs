@@ -97,14 +97,18 @@ fn close(a: f64, b: f64) -> bool {
             && b.is_finite()
 }
 
-/// Whether two histograms are the same but for empty buckets and rounding.
+/// Whether two histograms are the same but for empty buckets and rounding, which may take the
+/// more from a small bucket the larger the others are.
 fn same_histogram(a: &Histogram, b: &Histogram) -> bool {
+    let (a, b) = (Hist::from_model(a), Hist::from_model(b));
+    let buckets = a.positive.values().chain(a.negative.values());
+    let largest = buckets.fold(a.zero.abs(), |largest, v| largest.max(v.abs()));
+    let close = |x: f64, y: f64| close(x, y) || (x - y).abs() <= RELATIVE_ERROR_MAX * largest;
     let same_side = |a: &BTreeMap<i32, f64>, b: &BTreeMap<i32, f64>| {
         let indexes: BTreeSet<i32> = a.keys().chain(b.keys()).copied().collect();
         let at = |side: &BTreeMap<i32, f64>, i: &i32| side.get(i).copied().unwrap_or_default();
         indexes.iter().all(|i| close(at(a, i), at(b, i)))
     };
-    let (a, b) = (Hist::from_model(a), Hist::from_model(b));
     a.reset == b.reset
         && a.schema == b.schema
         && a.zero_threshold.to_bits() == b.zero_threshold.to_bits()

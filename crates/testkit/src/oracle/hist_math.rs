@@ -202,7 +202,12 @@ impl Total {
             let n = self.n;
             return each(&self.sum, &self.lost, |s, c| s / n + c / n);
         }
-        each(&self.sum, &self.lost, |s, c| s + c)
+        // Adding nothing would take the sign from a zero.
+        each(
+            &self.sum,
+            &self.lost,
+            |s, c| if c == 0.0 { s } else { s + c },
+        )
     }
 
     /// Whether some hints say reset, and others not.

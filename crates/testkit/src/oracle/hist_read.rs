@@ -228,7 +228,9 @@ fn extent(h: &Hist, b: Bucket) -> (f64, f64) {
     } else {
         b
     };
-    let from_zero = h.is_custom() && b.lower == f64::NEG_INFINITY && b.upper > 0.0;
+    // A bucket without any end counts as the last, not as the first.
+    let is_first = h.is_custom() && b.lower == f64::NEG_INFINITY && b.upper < f64::INFINITY;
+    let from_zero = is_first && b.upper > 0.0;
     (if from_zero { 0.0 } else { b.lower }, b.upper)
 }
 
@@ -252,7 +254,8 @@ fn keep_up_to(h: &Hist, b: Bucket, x: f64) -> (f64, f64) {
 /// How many observations of a bucket are at least `x`, and the middle of those.
 fn keep_from(h: &Hist, b: Bucket, x: f64) -> (f64, f64) {
     let (lower, upper) = extent(h, b);
-    if h.is_custom() && b.lower == f64::NEG_INFINITY && x < 0.0 {
+    let is_last = h.is_custom() && upper == f64::INFINITY;
+    if h.is_custom() && b.lower == f64::NEG_INFINITY && !is_last && x < 0.0 {
         // Who knows how far down the first bucket reaches? Unless all of it is wanted, none is.
         let whole = x == f64::NEG_INFINITY;
         return if whole {
@@ -264,10 +267,10 @@ fn keep_from(h: &Hist, b: Bucket, x: f64) -> (f64, f64) {
     if lower >= x {
         return (b.count, middle(h, b, lower, upper));
     }
-    if upper <= x || lower == f64::NEG_INFINITY {
+    if upper <= x || lower == f64::NEG_INFINITY && !is_last {
         return (0.0, 0.0);
     }
-    if upper == f64::INFINITY && h.is_custom() {
+    if is_last {
         return (b.count, x);
     }
     let part = Bucket { lower, upper, ..b };

@@ -30,7 +30,13 @@ impl Eval<'_> {
                 "function \"start_timestamp\" is not enabled; the feature flag use-start-timestamps enables it",
             ));
         }
-        let vectors = self.vector(&call.args[0], steps)?;
+        let vectors = match call.args[0].unparen() {
+            // The times asked for are those of the stored sample, whatever is made of its value.
+            Expr::Selector(selector) if name.ends_with("timestamp") => {
+                self.stored_instant(selector, steps)?
+            }
+            vector => self.vector(vector, steps)?,
+        };
         let params: Vec<Vec<f64>> = call.args[1..]
             .iter()
             .map(|arg| self.scalar(arg, steps))

@@ -1,7 +1,9 @@
 //! Aggregations that pick elements: `topk`, `bottomk`, `limitk`, `limit_ratio` (§7.2 to §7.4).
 
-use ferula_model::Timestamp;
+use std::collections::BTreeSet;
+
 use ferula_model::text::number::Form;
+use ferula_model::{Labels, Timestamp};
 use ferula_promql::syntax::ast::{Aggregate, AggregateOp};
 
 use super::aggregate::groups;
@@ -37,7 +39,14 @@ impl Eval<'_> {
         Ok(each
             .map(|(vector, value)| match aggregate.op {
                 AggregateOp::LimitRatio => by_ratio(vector, value),
-                _ => self.by_count(aggregate, vector, value),
+                _ if steps.len() == 1 => self.by_count(aggregate, vector, value),
+                // The order of several steps is that of the operand (§2.1).
+                _ => {
+                    let picked = self.by_count(aggregate, vector.clone(), value);
+                    let picked: BTreeSet<Labels> = picked.into_iter().map(|e| e.labels).collect();
+                    let vector = vector.into_iter();
+                    vector.filter(|e| picked.contains(&e.labels)).collect()
+                }
             })
             .collect())
     }

@@ -105,6 +105,15 @@ impl Eval<'_> {
         if selector.extended.is_some() {
             return self.extended_instant(selector, steps);
         }
+        self.stored_instant(selector, steps)
+    }
+
+    /// What an instant selector finds in the store.
+    pub(super) fn stored_instant(
+        &self,
+        selector: &Selector,
+        steps: &[Timestamp],
+    ) -> Result<Vec<Vec<Element>>> {
         let series = self.stored(&selector.matchers)?;
         let at = |t: Timestamp| {
             let end = self.reference(&selector.modifiers, t);
