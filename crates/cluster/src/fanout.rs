@@ -42,6 +42,11 @@ impl Fanout {
 impl Select for Fanout {
     fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selected, SelectError>> {
         Box::pin(async move {
+            let mut request = request;
+            if self.shards.len() > 1 {
+                // What the legs yield is merged by whole label sets.
+                request.hints.labels = None;
+            }
             let legs = self
                 .shards
                 .iter()

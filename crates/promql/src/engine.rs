@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ferula_env::{Clock, spawn};
 use ferula_model::{TenantId, Timestamp};
-use ferula_storage::{Select, SelectRequest, Selected};
+use ferula_storage::{Select, SelectError, SelectRequest};
 use futures::stream::{StreamExt, TryStreamExt};
 
 use crate::active::{Active, ActiveQuery, Registry};
@@ -19,7 +19,7 @@ use crate::explain::{Explanation, explain, plan_text};
 use crate::going::{Going, Seat};
 use crate::journal::{Journal, Origin};
 use crate::metrics::{EngineMetrics, Slice};
-use crate::plan::{self, Grid, Look, Plan, Settings};
+use crate::plan::{self, Grid, Look, Plan, Selection, Settings};
 use crate::result::{QueryResult, QueryStats, QueryValue, StepSamples};
 use crate::syntax::ast::{Expr, ValueType};
 use crate::syntax::{ParseOptions, parse};
@@ -359,28 +359,25 @@ impl Engine {
         let unoptimised = params.explain.then(|| plan_text(&plan));
         let mut plan = plan::optimise(plan);
         let looks = plan.looks();
-        let mut selecting = Vec::with_capacity(plan.selections.len());
-        for selection in &plan.selections {
-            selecting.push(select.select(SelectRequest {
-                tenant: tenant.clone(),
-                matchers: selection.matchers.clone(),
-                range: selection.range,
-                hints: selection.hints.clone(),
-            }));
-        }
-        let selected: Vec<Selected> = futures::stream::iter(selecting)
+        let lookback_ms = settings.lookback_ms;
+        let selecting: Vec<_> = plan
+            .selections
+            .iter()
+            .map(|selection| load(select, tenant, selection, lookback_ms))
+            .collect();
+        let selected: Vec<(Loaded, Vec<String>)> = futures::stream::iter(selecting)
             .buffered(SELECTS_AT_ONCE)
             .try_collect()
             .await?;
         let mut warnings = Vec::new();
         let mut loaded = Vec::with_capacity(selected.len());
-        for answer in selected {
-            for warning in answer.warnings {
+        for (series, found) in selected {
+            for warning in found {
                 if !warnings.contains(&warning) {
                     warnings.push(warning);
                 }
             }
-            loaded.push(Loaded::new(answer.series, settings.lookback_ms));
+            loaded.push(series);
         }
         Ok(Prepared {
             plan,
@@ -390,6 +387,29 @@ impl Engine {
             warnings,
         })
     }
+}
+
+/// Selects series, with no more labels than are looked at; gives back the store's warnings, too.
+async fn load(
+    select: &dyn Select,
+    tenant: &TenantId,
+    selection: &Selection,
+    lookback_ms: i64,
+) -> Result<(Loaded, Vec<String>), SelectError> {
+    let mut request = SelectRequest {
+        tenant: tenant.clone(),
+        matchers: selection.matchers.clone(),
+        range: selection.range,
+        hints: selection.hints.clone(),
+    };
+    let found = select.select(request.clone()).await?;
+    let loaded = Loaded::new(found.series, lookback_ms);
+    if loaded.same_name || !selection.names_must_agree {
+        return Ok((loaded, found.warnings));
+    }
+    request.hints.labels = None;
+    let found = select.select(request).await?;
+    Ok((Loaded::new(found.series, lookback_ms), found.warnings))
 }
 
 /// A query that has its plan and its series.

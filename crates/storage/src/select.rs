@@ -20,6 +20,9 @@ pub struct Hints {
     pub by: bool,
     /// At most this many series are of interest; 0 for all.
     pub limit: usize,
+    /// The only labels the reader looks at, if that is known: a store may leave others out. Then
+    /// label sets may repeat, while series keep the order of their whole label sets.
+    pub labels: Option<Vec<String>>,
 }
 
 /// Which series, and which of their samples.
@@ -137,7 +140,7 @@ pub struct SelectedSeries {
 /// The answer to a selection: a consistent snapshot, in order of labels.
 #[derive(Clone, Default)]
 pub struct Selected {
-    /// The series, sorted by labels, each label set once.
+    /// The series, sorted by labels, each label set once; but see [`Hints::labels`].
     pub series: Vec<SelectedSeries>,
     /// What the reader should tell the user, verbatim.
     pub warnings: Vec<String>,

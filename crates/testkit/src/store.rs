@@ -142,7 +142,11 @@ impl Select for MemStore {
             .matching(&request.matchers)
             .filter(|(_, samples)| samples.keys().any(|&t| request.range.contains(t)))
             .map(|(labels, samples)| SelectedSeries {
-                labels: labels.clone(),
+                // Whoever says which labels are looked at gets no others.
+                labels: match &request.hints.labels {
+                    Some(names) => labels.filter(|name| names.iter().any(|n| n == name)),
+                    None => labels.clone(),
+                },
                 source: Arc::new(MemSource(Arc::clone(samples))),
             })
             .collect();

@@ -55,7 +55,8 @@ struct HistogramCells<'b> {
 
 /// The accumulators of all groups at all steps, group by group.
 enum Cells {
-    Sum(Vec<Option<Compensated>>),
+    /// With [`ABSENT`] as the sum at first.
+    Sum(Vec<Compensated>),
     Avg(Vec<Mean>),
     /// Count, group, min and max need one number, absent (a NaN) at first.
     Number(Vec<f64>),
@@ -75,7 +76,7 @@ impl Cells {
     /// What `len` cells take.
     fn amount(&self, len: usize) -> Amount {
         let bytes = match self {
-            Self::Sum(_) => size_of::<Option<Compensated>>(),
+            Self::Sum(_) => size_of::<Compensated>(),
             Self::Avg(_) => size_of::<Mean>(),
             Self::Number(_) => size_of::<f64>(),
             Self::Variance(_) => size_of::<Variance>(),
@@ -86,7 +87,13 @@ impl Cells {
 
     fn resize(&mut self, len: usize) {
         match self {
-            Self::Sum(cells) => cells.resize(len, None),
+            Self::Sum(cells) => {
+                let nothing = Compensated {
+                    sum: ABSENT,
+                    lost: 0.0,
+                };
+                cells.resize(len, nothing);
+            }
             Self::Avg(cells) => cells.resize(len, Mean::default()),
             Self::Number(cells) => cells.resize(len, ABSENT),
             Self::Variance(cells) => cells.resize(len, Variance::default()),
@@ -96,9 +103,12 @@ impl Cells {
     /// Takes a series into the cells of its group.
     fn fold(&mut self, op: AggregateOp, at: std::ops::Range<usize>, row: &Row) {
         match self {
-            Self::Sum(cells) => each(&mut cells[at], row, |cell, v| match cell {
-                Some(sum) => sum.add(v),
-                None => *cell = Some(Compensated { sum: v, lost: 0.0 }),
+            Self::Sum(cells) => each(&mut cells[at], row, |cell, v| {
+                if is_absent(cell.sum) {
+                    cell.sum = v;
+                } else {
+                    cell.add(v);
+                }
             }),
             Self::Avg(cells) => each(&mut cells[at], row, Mean::add),
             Self::Variance(cells) => each(&mut cells[at], row, Variance::add),
@@ -139,7 +149,13 @@ impl Cells {
     /// Writes the results of a group.
     fn finish(&self, op: AggregateOp, at: std::ops::Range<usize>, out: &mut [f64]) {
         match self {
-            Self::Sum(cells) => copy(&cells[at], out, |cell| cell.map_or(ABSENT, |s| s.value())),
+            Self::Sum(cells) => copy(&cells[at], out, |cell| {
+                if is_absent(cell.sum) {
+                    ABSENT
+                } else {
+                    cell.value()
+                }
+            }),
             Self::Avg(cells) => copy(&cells[at], out, |cell| {
                 if cell.is_empty() {
                     ABSENT

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ferula_model::{Histogram, Labels, METRIC_NAME, is_stale};
+use ferula_model::{Histogram, Labels, is_stale};
+
+use crate::plan::METADATA;
 
 /// Stands where a row has no float at a step. It is the staleness marker, which no calculation
 /// yields and no step ever has as its value.
@@ -13,9 +15,6 @@ pub(crate) const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 pub(crate) fn is_absent(value: f64) -> bool {
     is_stale(value)
 }
-
-/// The labels an operation drops because the metric is no longer what the name says.
-const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
 /// Whether `label` says what a metric is.
 pub(crate) fn is_metadata(label: &str) -> bool {

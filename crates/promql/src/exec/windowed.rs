@@ -8,10 +8,11 @@ use super::native_range::{self, Floats, Notes, Points};
 use super::{ABSENT, Column, Looked, Row};
 use crate::budget::{Budget, Patience, histogram_weight};
 use crate::error::{QueryError, Stage};
+use crate::functions::lanes::each_window;
 use crate::functions::over_time::{self, seconds};
 use crate::functions::rate::{StartedCounters, between, extrapolate};
-use crate::functions::regression;
-use crate::functions::sum::{Compensated, Mean, variance};
+use crate::functions::regression::{self, Line};
+use crate::functions::sum::{Compensated, Mean, Variance};
 use crate::plan::{Grid, RangeCall, RangeFunc};
 use crate::select::{Spans, Windows};
 
@@ -257,14 +258,37 @@ impl<'a> Work<'a> {
                     }
                 });
             }
-            RangeFunc::Sum => each(out, &mut |_, v| Compensated::over(v)),
-            RangeFunc::Avg => each(out, &mut |_, v| Mean::over(v)),
+            RangeFunc::Sum => each_window(
+                spans,
+                1,
+                |_, _| Compensated::default(),
+                |sum, i| sum.add(vs[i]),
+                |step, sum| out[step] = sum.value_over_time(),
+            ),
+            RangeFunc::Avg => each_window(
+                spans,
+                1,
+                |_, _| Mean::default(),
+                |mean, i| mean.add(vs[i]),
+                |step, mean| out[step] = mean.value(),
+            ),
             RangeFunc::Count => each(out, &mut |_, v| v.len() as f64),
             RangeFunc::Present => each(out, &mut |_, _| 1.0),
             RangeFunc::Min => each(out, &mut |_, v| over_time::min(v)),
             RangeFunc::Max => each(out, &mut |_, v| over_time::max(v)),
-            RangeFunc::Stddev => each(out, &mut |_, v| variance(v).sqrt()),
-            RangeFunc::Stdvar => each(out, &mut |_, v| variance(v)),
+            RangeFunc::Stddev | RangeFunc::Stdvar => {
+                let root = self.call.func == RangeFunc::Stddev;
+                each_window(
+                    spans,
+                    1,
+                    |_, _| Variance::default(),
+                    |variance, i| variance.add(vs[i]),
+                    |step, variance| {
+                        let value = variance.value();
+                        out[step] = if root { value.sqrt() } else { value };
+                    },
+                );
+            }
             RangeFunc::MedianDeviation => {
                 each(out, &mut |_, v| over_time::median_deviation(v, scratch));
             }
@@ -274,25 +298,40 @@ impl<'a> Work<'a> {
             RangeFunc::TimeOfLast => each(out, &mut |t, _| seconds(t[t.len() - 1])),
             RangeFunc::TimeOfMin => each(out, &mut |t, v| over_time::time_of_min(t, v)),
             RangeFunc::TimeOfMax => each(out, &mut |t, v| over_time::time_of_max(t, v)),
-            RangeFunc::Changes => each(out, &mut |_, v| over_time::changes(v)),
-            RangeFunc::Resets => each(out, &mut |_, v| over_time::resets(v)),
-            RangeFunc::Deriv => each(out, &mut |t, v| {
-                if v.len() < 2 {
-                    return ABSENT;
+            RangeFunc::Changes | RangeFunc::Resets => {
+                if self.call.func == RangeFunc::Changes {
+                    over_time::count_up(vs, over_time::is_change, scratch);
+                } else {
+                    over_time::count_up(vs, over_time::is_reset, scratch);
                 }
-                regression::line(t, v, t[0]).map_or(ABSENT, |(slope, _)| slope)
-            }),
+                spans.each(|step, lo, hi| {
+                    if lo < hi {
+                        out[step] = scratch[hi - 1] - scratch[lo];
+                    }
+                });
+            }
+            RangeFunc::Deriv => each_window(
+                spans,
+                2,
+                |_, first| Line::new(ts[first], vs[first]),
+                |line, i| line.add(ts[i], vs[i]),
+                |step, line| out[step] = line.fit().0,
+            ),
             RangeFunc::Quantile => spans.each(|step, lo, hi| {
                 if lo < hi {
                     out[step] = over_time::quantile_of(param(0, step), &vs[lo..hi], scratch);
                 }
             }),
-            RangeFunc::PredictLinear => spans.each(|step, lo, hi| {
-                if hi - lo >= 2 {
-                    let line = regression::line(&ts[lo..hi], &vs[lo..hi], self.grid.at(step));
-                    out[step] = line.map_or(ABSENT, |(slope, at)| slope * param(0, step) + at);
-                }
-            }),
+            RangeFunc::PredictLinear => each_window(
+                spans,
+                2,
+                |step, first| Line::new(self.grid.at(step), vs[first]),
+                |line, i| line.add(ts[i], vs[i]),
+                |step, line| {
+                    let (slope, at) = line.fit();
+                    out[step] = slope * param(0, step) + at;
+                },
+            ),
             RangeFunc::Smooth => return self.smooth(vs, out),
         }
         Ok(())

@@ -3,6 +3,7 @@
 pub(crate) mod format;
 pub(crate) mod histogram_classic;
 pub(crate) mod labels;
+pub(crate) mod lanes;
 pub(crate) mod math;
 pub(crate) mod over_time;
 pub(crate) mod rate;

@@ -2,7 +2,7 @@
 
 use ferula_model::Timestamp;
 
-use super::sum::{nan_first, quantile};
+use super::sum::quantile;
 
 /// The smallest value; NaN only if there is nothing else.
 pub(crate) fn min(values: &[f64]) -> f64 {
@@ -51,15 +51,30 @@ pub(crate) fn seconds(timestamp: Timestamp) -> f64 {
     timestamp as f64 / 1000.0
 }
 
-/// How often neighbours differ; NaN and NaN do not.
-pub(crate) fn changes(values: &[f64]) -> f64 {
-    let differ = |w: &&[f64]| w[0] != w[1] && !(w[0].is_nan() && w[1].is_nan());
-    values.windows(2).filter(differ).count() as f64
+/// Whether neighbours differ; NaN and NaN do not.
+#[inline]
+pub(crate) fn is_change(before: f64, after: f64) -> bool {
+    before != after && !(before.is_nan() && after.is_nan())
 }
 
-/// How often a value is smaller than the one before.
-pub(crate) fn resets(values: &[f64]) -> f64 {
-    values.windows(2).filter(|w| w[1] < w[0]).count() as f64
+/// Whether a value is smaller than the one before.
+#[inline]
+pub(crate) fn is_reset(before: f64, after: f64) -> bool {
+    after < before
+}
+
+/// How many neighbours there are of which `counts` holds, up to each value: a window's count is
+/// the difference of those of its ends, however many windows there are.
+pub(crate) fn count_up(values: &[f64], counts: impl Fn(f64, f64) -> bool, up_to: &mut Vec<f64>) {
+    up_to.clear();
+    up_to.reserve(values.len());
+    let mut count = 0.0;
+    let mut before = values.first().copied().unwrap_or_default();
+    for (i, &value) in values.iter().enumerate() {
+        count += f64::from(u8::from(i > 0 && counts(before, value)));
+        up_to.push(count);
+        before = value;
+    }
 }
 
 /// The quantile `phi`; `scratch` is room kept from window to window.
@@ -78,7 +93,6 @@ pub(crate) fn median_deviation(values: &[f64], scratch: &mut Vec<f64>) -> f64 {
     for v in scratch.iter_mut() {
         *v = (*v - median).abs();
     }
-    scratch.sort_unstable_by(|a, b| nan_first(*a, *b));
     quantile(0.5, scratch)
 }
 
@@ -99,8 +113,11 @@ mod tests {
 
     #[test]
     fn neighbours() {
-        assert_eq!(changes(&[1.0, NAN, NAN, 1.0, 1.0]), 2.0);
-        assert_eq!(resets(&[1.0, 2.0, NAN, 0.0, 5.0, 4.0]), 1.0);
+        let mut up_to = Vec::new();
+        count_up(&[1.0, NAN, NAN, 1.0, 1.0], is_change, &mut up_to);
+        assert_eq!(up_to, [0.0, 1.0, 1.0, 2.0, 2.0]);
+        count_up(&[1.0, 2.0, NAN, 0.0, 5.0, 4.0], is_reset, &mut up_to);
+        assert_eq!(up_to, [0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
     }
 
     #[test]

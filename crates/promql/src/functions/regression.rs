@@ -4,37 +4,62 @@ use ferula_model::Timestamp;
 
 use super::sum::Compensated;
 
-/// Slope (per second) and value at `reference` of the line that fits the samples best.
-pub(crate) fn line(
-    timestamps: &[Timestamp],
-    values: &[f64],
+/// The straight line that fits samples best.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
     reference: Timestamp,
-) -> Option<(f64, f64)> {
-    let first = *values.first()?;
-    let (mut x, mut y) = (Compensated::default(), Compensated::default());
-    let (mut xy, mut xx) = (Compensated::default(), Compensated::default());
-    let mut constant = true;
-    for (&t, &value) in timestamps.iter().zip(values) {
-        constant &= value == first;
-        let seconds = (t as f64 - reference as f64) / 1000.0;
-        x.add(seconds);
-        y.add(value);
-        xy.add(seconds * value);
-        xx.add(seconds * seconds);
+    /// The first value, if all are the same.
+    constant: Option<f64>,
+    count: f64,
+    x: Compensated,
+    y: Compensated,
+    xy: Compensated,
+    xx: Compensated,
+}
+
+impl Line {
+    /// A line through nothing yet. `reference` is where its value is wanted; all samples may have
+    /// the value `first`.
+    pub(crate) fn new(reference: Timestamp, first: f64) -> Self {
+        Self {
+            reference,
+            constant: Some(first),
+            count: 0.0,
+            x: Compensated::default(),
+            y: Compensated::default(),
+            xy: Compensated::default(),
+            xx: Compensated::default(),
+        }
     }
-    if constant {
-        return Some(if first.is_infinite() {
-            (f64::NAN, f64::NAN)
-        } else {
-            (0.0, first)
-        });
+
+    /// Takes a sample in.
+    #[inline]
+    pub(crate) fn add(&mut self, timestamp: Timestamp, value: f64) {
+        if self.constant.is_some_and(|first| value != first) {
+            self.constant = None;
+        }
+        let seconds = (timestamp as f64 - self.reference as f64) / 1000.0;
+        self.count += 1.0;
+        self.x.add(seconds);
+        self.y.add(value);
+        self.xy.add(seconds * value);
+        self.xx.add(seconds * seconds);
     }
-    let n = values.len() as f64;
-    let (x, y) = (x.value(), y.value());
-    let covariance = xy.value() - x * y / n;
-    let variance = xx.value() - x * x / n;
-    let slope = covariance / variance;
-    Some((slope, y / n - slope * x / n))
+
+    /// The slope per second, and the value at the reference.
+    pub(crate) fn fit(&self) -> (f64, f64) {
+        match self.constant {
+            Some(value) if value.is_infinite() => return (f64::NAN, f64::NAN),
+            Some(value) => return (0.0, value),
+            None => {}
+        }
+        let n = self.count;
+        let (x, y) = (self.x.value(), self.y.value());
+        let covariance = self.xy.value() - x * y / n;
+        let variance = self.xx.value() - x * x / n;
+        let slope = covariance / variance;
+        (slope, y / n - slope * x / n)
+    }
 }
 
 /// Double exponential smoothing: the smoothed last value. Needs two values.
@@ -61,12 +86,17 @@ mod tests {
 
     #[test]
     fn lines() {
-        let t = [0, 15_000, 30_000];
-        let (slope, at) = line(&t, &[100.0, 101.0, 102.0], 60_000).unwrap();
+        let fit = |values: [f64; 3], reference| {
+            let mut line = Line::new(reference, values[0]);
+            let samples = [0, 15_000, 30_000].into_iter().zip(values);
+            samples.for_each(|(t, v)| line.add(t, v));
+            line.fit()
+        };
+        let (slope, at) = fit([100.0, 101.0, 102.0], 60_000);
         assert!((slope - 1.0 / 15.0).abs() < 1e-12 && (at - 104.0).abs() < 1e-9);
-        assert_eq!(line(&t, &[7.0; 3], 0), Some((0.0, 7.0)));
-        assert!(line(&t, &[f64::INFINITY; 3], 0).unwrap().0.is_nan());
-        assert_eq!(line(&[], &[], 0), None);
+        assert_eq!(fit([7.0; 3], 0), (0.0, 7.0));
+        assert!(fit([f64::INFINITY; 3], 0).0.is_nan());
+        assert!(fit([1.0, f64::NAN, 1.0], 0).0.is_nan());
     }
 
     #[test]

@@ -15,13 +15,19 @@ impl Compensated {
     #[inline]
     pub(crate) fn add(&mut self, x: f64) {
         let total = self.sum + x;
-        if total.is_infinite() {
-            self.lost = 0.0;
-        } else if self.sum.abs() >= x.abs() {
-            self.lost += (self.sum - total) + x;
+        // Both are computed and one is chosen, which is cheaper than a branch that is often wrong.
+        let of_larger_sum = (self.sum - total) + x;
+        let of_larger_x = (x - total) + self.sum;
+        let lost = if self.sum.abs() >= x.abs() {
+            of_larger_sum
         } else {
-            self.lost += (x - total) + self.sum;
-        }
+            of_larger_x
+        };
+        self.lost = if total.is_infinite() {
+            0.0
+        } else {
+            self.lost + lost
+        };
         self.sum = total;
     }
 
@@ -40,16 +46,13 @@ impl Compensated {
         }
     }
 
-    /// The sum of `values`, infinite as soon as the plain sum is.
-    pub(crate) fn over(values: &[f64]) -> f64 {
-        let mut sum = Self::default();
-        for &v in values {
-            sum.add(v);
-        }
-        if sum.sum.is_infinite() {
-            sum.sum
+    /// The sum, infinite as soon as the plain sum is.
+    #[inline]
+    pub(crate) fn value_over_time(self) -> f64 {
+        if self.sum.is_infinite() {
+            self.sum
         } else {
-            sum.value()
+            self.value()
         }
     }
 }
@@ -102,32 +105,34 @@ impl Mean {
             self.acc.sum / self.count + self.acc.lost / self.count
         }
     }
-
-    /// The mean of `values`.
-    pub(crate) fn over(values: &[f64]) -> f64 {
-        let mut mean = Self::default();
-        for &v in values {
-            mean.add(v);
-        }
-        mean.value()
-    }
 }
 
-/// The population variance of `values` after Welford, compensated.
-pub(crate) fn variance(values: &[f64]) -> f64 {
-    let mut count = 0.0;
-    let (mut mean, mut squares) = (Compensated::default(), Compensated::default());
-    for &v in values {
-        count += 1.0;
-        let delta = v - mean.value();
-        mean.add(delta / count);
-        squares.add(delta * (v - mean.value()));
+/// A population variance after Welford, compensated.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Variance {
+    count: f64,
+    mean: Compensated,
+    squares: Compensated,
+}
+
+impl Variance {
+    /// Takes `x` in.
+    #[inline]
+    pub(crate) fn add(&mut self, x: f64) {
+        self.count += 1.0;
+        let delta = x - self.mean.value();
+        self.mean.add(delta / self.count);
+        self.squares.add(delta * (x - self.mean.value()));
     }
-    squares.value() / count
+
+    /// The variance.
+    pub(crate) fn value(&self) -> f64 {
+        self.squares.value() / self.count
+    }
 }
 
 /// The value below which the part `phi` of the values lies, between neighbours linearly.
-/// Sorts `values`; NaN counts as smallest.
+/// Puts `values` into another order; NaN counts as smallest.
 pub(crate) fn quantile(phi: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || phi.is_nan() {
         return f64::NAN;
@@ -138,13 +143,15 @@ pub(crate) fn quantile(phi: f64, values: &mut [f64]) -> f64 {
     if phi > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| nan_first(*a, *b));
     let n = values.len();
     let rank = phi * (n as f64 - 1.0);
     let lower = (rank.floor() as usize).min(n - 1);
-    let upper = (lower + 1).min(n - 1);
     let weight = rank - rank.floor();
-    values[lower] * (1.0 - weight) + values[upper] * weight
+    // Two of the values count; finding them takes no order among the others.
+    let ascending = |a: &f64, b: &f64| nan_first(*a, *b);
+    let (_, &mut at, above) = values.select_nth_unstable_by(lower, ascending);
+    let next = above.iter().copied().min_by(ascending).unwrap_or(at);
+    at * (1.0 - weight) + next * weight
 }
 
 /// Ascending, NaN first.
@@ -161,28 +168,41 @@ pub(crate) fn nan_first(a: f64, b: f64) -> std::cmp::Ordering {
 mod tests {
     use super::*;
 
+    fn sum(values: &[f64]) -> f64 {
+        let mut sum = Compensated::default();
+        values.iter().for_each(|&v| sum.add(v));
+        sum.value_over_time()
+    }
+
+    fn mean(values: &[f64]) -> f64 {
+        let mut mean = Mean::default();
+        values.iter().for_each(|&v| mean.add(v));
+        mean.value()
+    }
+
     #[test]
     fn small_terms_survive() {
-        assert_eq!(Compensated::over(&[1.0, 1e100, 1.0, -1e100]), 2.0);
-        assert_eq!(Mean::over(&[1.0, 1e100, 1.0, -1e100]), 0.5);
-        assert_eq!(Compensated::over(&[f64::INFINITY, 1.0]), f64::INFINITY);
-        assert!(Compensated::over(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
+        assert_eq!(sum(&[1.0, 1e100, 1.0, -1e100]), 2.0);
+        assert_eq!(mean(&[1.0, 1e100, 1.0, -1e100]), 0.5);
+        assert_eq!(sum(&[f64::INFINITY, 1.0]), f64::INFINITY);
+        assert!(sum(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
     }
 
     #[test]
     fn means_do_not_overflow() {
         let big = 9.988_465_674_311_58e307;
-        assert_eq!(Mean::over(&[big; 4]), big);
-        assert_eq!(
-            Mean::over(&[f64::INFINITY, 0.0, f64::INFINITY]),
-            f64::INFINITY
-        );
-        assert!(Mean::over(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
+        assert_eq!(mean(&[big; 4]), big);
+        assert_eq!(mean(&[f64::INFINITY, 0.0, f64::INFINITY]), f64::INFINITY);
+        assert!(mean(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
     }
 
     #[test]
     fn variances_and_quantiles() {
-        assert_eq!(variance(&[0.0, 5.0, 10.0, 3.0, 8.0]), 12.559999999999999);
+        let mut variance = Variance::default();
+        for v in [0.0, 5.0, 10.0, 3.0, 8.0] {
+            variance.add(v);
+        }
+        assert_eq!(variance.value(), 12.559999999999999);
         assert_eq!(quantile(0.5, &mut [3.0, 1.0]), 2.0);
         assert!(quantile(0.2, &mut [0.0, f64::NAN, 1.0]).is_nan());
         assert_eq!(quantile(2.0, &mut [1.0]), f64::INFINITY);

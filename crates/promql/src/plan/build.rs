@@ -106,6 +106,7 @@ impl<'a> Enclosing<'a> {
             grouping: self.grouping.to_vec(),
             by: self.by,
             limit: 0,
+            labels: None,
         }
     }
 }

@@ -99,6 +99,7 @@ impl Builder<'_> {
             matchers: selector.matchers.clone(),
             range,
             hints: cx.enclosing.hints(cx.grid.step, range_ms),
+            names_must_agree: false,
         };
         let known = self.selections.iter().take(SHARED_MAX);
         source.selection = match known.into_iter().position(|s| *s == selection) {

@@ -14,11 +14,12 @@ mod looks;
 mod matrix;
 mod optimise;
 mod print;
+mod project;
 mod tree;
 
 use ferula_diag::Span;
 use ferula_model::text::regex::{Regex, Template};
-use ferula_model::{Labels, Matcher, Range, Timestamp};
+use ferula_model::{Labels, METRIC_NAME, Matcher, Range, Timestamp};
 use ferula_storage::Hints;
 
 pub(crate) use build::{Settings, build, drops_name};
@@ -32,6 +33,9 @@ use crate::functions::rate::Extrapolated;
 use crate::functions::time::Calendar;
 use crate::select::{Refs, Stamp, Windows};
 use crate::syntax::ast::{AggregateOp, BinaryOp, Extended, Matching};
+
+/// The labels an operation drops because the metric is no longer what the name says.
+pub(crate) const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
 /// A query, ready to run.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub(crate) struct Selection {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) range: Range,
     pub(crate) hints: Hints,
+    /// Whether the labels of the hints are enough only if all series have the same name.
+    pub(crate) names_must_agree: bool,
 }
 
 /// A selection seen through `@` and `offset`.

@@ -1,7 +1,7 @@
 //! Makes a plan cheaper without changing its answer.
 //!
 //! Selectors of the same series share one selection; a subtree that stands in several places is
-//! computed once. What does not change from step to step is marked when the plan is built.
+//! computed once; stores are told which labels are looked at. What does not change from step to step is marked when the plan is built.
 
 use std::collections::HashMap;
 
@@ -9,6 +9,7 @@ use ferula_model::{Matcher, Range};
 use ferula_storage::Hints;
 
 use super::print::{Titles, link_title, subquery_title};
+use super::project::project;
 use super::tree::Part;
 use super::{Grid, Node, NodeId, Op, Plan, Samples, Selection, Shared};
 
@@ -16,6 +17,7 @@ use super::{Grid, Node, NodeId, Op, Plan, Samples, Selection, Shared};
 pub(crate) fn optimise(mut plan: Plan) -> Plan {
     merge_selections(&mut plan);
     share_subtrees(&mut plan);
+    project(&mut plan);
     number(&mut plan);
     plan
 }

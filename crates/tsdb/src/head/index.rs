@@ -243,10 +243,21 @@ impl Index {
             .map(|p| all[p as usize].value)
     }
 
-    /// Compares two series of one tenant by their labels.
+    /// A series' labels named by the symbols `names` alone, put together.
+    pub(crate) fn labels_named(&self, sid: u32, names: &[u32]) -> Labels {
+        let (tenant, pairs) = self.pairs_of(sid);
+        let all = &self.tenants[tenant as usize].pairs;
+        let named = pairs.filter(|&p| names.contains(&all[p as usize].name));
+        Labels::from_sorted(named.map(|p| self.pair_text(tenant, p)))
+    }
+
+    /// Compares two series by tenant, then by their labels.
     pub(crate) fn cmp(&self, a: u32, b: u32) -> std::cmp::Ordering {
         let (tenant, a) = self.pairs_of(a);
-        let (_, mut b) = self.pairs_of(b);
+        let (other_tenant, mut b) = self.pairs_of(b);
+        if tenant != other_tenant {
+            return tenant.cmp(&other_tenant);
+        }
         for a in a {
             match b.next() {
                 Some(b) if a == b => {}

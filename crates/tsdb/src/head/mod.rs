@@ -5,6 +5,7 @@
 //! Readers hold them only to look labels up and to take references to chunks.
 
 mod judge;
+mod order;
 mod postings;
 mod read;
 mod replay;
@@ -20,9 +21,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferula_model::Timestamp;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use index::Index;
+use order::Order;
 use series::{Growth, Series};
 
 pub use judge::{Verdict, judge, min_valid};
@@ -55,6 +57,7 @@ pub struct Head {
     settings: HeadSettings,
     index: RwLock<Index>,
     data: RwLock<Data>,
+    order: Mutex<Order>,
     /// Bytes held, as of the last commit.
     bytes: AtomicU64,
 }
@@ -78,6 +81,7 @@ impl Head {
         let head = Arc::new(Self {
             index: RwLock::new(Index::new(settings.hash_seed)),
             data: RwLock::default(),
+            order: Mutex::default(),
             bytes: AtomicU64::new(0),
             settings,
         });

@@ -15,21 +15,26 @@ impl Head {
     pub fn select(&self, request: &SelectRequest) -> Selected {
         let index = self.index.read();
         let mut ids = matching(&index, &request.tenant, &request.matchers);
+        self.order.lock().sort(&index, &mut ids);
         let data = self.data.read();
-        ids.retain(|&sid| {
-            data.series(sid)
-                .is_some_and(|s| s.may_overlap(request.range))
-        });
         let mut open = Vec::new();
-        let mut snapshots: Vec<_> = ids
+        let snapshots: Vec<_> = ids
             .into_iter()
-            .filter_map(|sid| Some((sid, data.series(sid)?.snapshot(&mut open))))
+            .filter_map(|sid| Some((sid, data.series(sid)?)))
+            .filter(|(_, series)| series.may_overlap(request.range))
+            .map(|(sid, series)| (sid, series.snapshot(&mut open)))
             .collect();
         drop(data);
-        snapshots.sort_unstable_by(|a, b| index.cmp(a.0, b.0));
         let open = Arc::new(open);
+        let names = request.hints.labels.as_ref().map(|names| -> Vec<u32> {
+            let found = names.iter().filter_map(|name| index.symbols.find(name));
+            found.collect()
+        });
         let series = snapshots.into_iter().map(|(sid, snapshot)| SelectedSeries {
-            labels: index.labels(sid),
+            labels: match &names {
+                Some(names) => index.labels_named(sid, names),
+                None => index.labels(sid),
+            },
             source: Arc::new(Source {
                 snapshot,
                 open: open.clone(),
@@ -45,7 +50,7 @@ impl Head {
     pub fn series(&self, query: &LabelQuery) -> Vec<Labels> {
         let index = self.index.read();
         let mut ids = self.published(&index, query);
-        ids.sort_unstable_by(|&a, &b| index.cmp(a, b));
+        self.order.lock().sort(&index, &mut ids);
         ids.truncate(limit(query));
         ids.into_iter().map(|sid| index.labels(sid)).collect()
     }

@@ -4,6 +4,9 @@ use ferula_model::{MatchOp, Matcher, TenantId};
 
 use super::index::{Index, TenantIndex};
 
+/// Reading a candidate's labels costs about as much as going over this many listed series.
+const READS_PER_LISTED: usize = 4;
+
 /// The series of a tenant for which all matchers hold, in order of number.
 pub(super) fn matching(index: &Index, tenant: &TenantId, matchers: &[Matcher]) -> Vec<u32> {
     let Some(tenant) = index.tenant(tenant) else {
@@ -14,7 +17,7 @@ pub(super) fn matching(index: &Index, tenant: &TenantId, matchers: &[Matcher]) -
         return Vec::new();
     };
     for pair in equal {
-        narrow(&mut candidates, tenant, &[pair], true);
+        narrow(&mut candidates, index, tenant, &[pair], true);
     }
     for matcher in matchers {
         let is_equal = matcher.op() == MatchOp::Equal && !matcher.matches_empty();
@@ -50,7 +53,7 @@ fn apply(
 ) {
     let keeps = !matcher.matches_empty();
     if let Some(pairs) = listed(index, tenant, matcher, keeps) {
-        return narrow(candidates, tenant, &pairs, keeps);
+        return narrow(candidates, index, tenant, &pairs, keeps);
     }
     let name = index.symbols.find(matcher.name());
     let pairs = name.map_or(&[][..], |name| tenant.pairs_named(name));
@@ -68,7 +71,7 @@ fn apply(
         matcher.matches(value) == keeps
     };
     let pairs: Vec<u32> = pairs.iter().filter(wanted).copied().collect();
-    narrow(candidates, tenant, &pairs, keeps);
+    narrow(candidates, index, tenant, &pairs, keeps);
 }
 
 /// The pairs that matter to a pattern which is a list of words, found without testing others.
@@ -88,8 +91,15 @@ fn listed(index: &Index, tenant: &TenantIndex, matcher: &Matcher, keeps: bool) -
 }
 
 /// Keeps the candidates that have one of `pairs`, all of one name (`inside`), or none of them.
-fn narrow(candidates: &mut Option<Vec<u32>>, tenant: &TenantIndex, pairs: &[u32], inside: bool) {
+fn narrow(
+    candidates: &mut Option<Vec<u32>>,
+    index: &Index,
+    tenant: &TenantIndex,
+    pairs: &[u32],
+    inside: bool,
+) {
     let series = |pair: &u32| &tenant.pairs[*pair as usize].series;
+    let listed: usize = pairs.iter().map(|pair| series(pair).len()).sum();
     match (candidates.as_mut(), pairs) {
         (None, pairs) if inside => *candidates = Some(union(tenant, pairs)),
         (None, []) => {}
@@ -99,6 +109,14 @@ fn narrow(candidates: &mut Option<Vec<u32>>, tenant: &TenantIndex, pairs: &[u32]
             *candidates = Some(all);
         }
         (Some(ids), [pair]) => series(pair).filter(ids, inside),
+        (Some(ids), [first, ..]) if ids.len() * READS_PER_LISTED < listed => {
+            let name = tenant.pairs[*first as usize].name;
+            let of_name = |p: &u32| tenant.pairs[*p as usize].name == name;
+            ids.retain(|&sid| {
+                let pair = index.pairs_of(sid).1.find(of_name);
+                pair.is_some_and(|p| pairs.binary_search(&p).is_ok()) == inside
+            });
+        }
         (Some(ids), pairs) if inside => {
             let found = union(tenant, pairs);
             keep(ids, &found);
@@ -114,9 +132,31 @@ fn union(tenant: &TenantIndex, pairs: &[u32]) -> Vec<u32> {
         ids.extend(tenant.pairs[pair as usize].series.iter());
     }
     if pairs.len() > 1 {
-        ids.sort_unstable();
+        sort_distinct(&mut ids);
     }
     ids
+}
+
+/// Sorts numbers of which none is there twice. Many numbers are marked in a set of bits and read
+/// back, which takes no comparisons.
+fn sort_distinct(ids: &mut Vec<u32>) {
+    let Some(&largest) = ids.iter().max() else {
+        return;
+    };
+    let words = largest as usize / 64 + 1;
+    if words > ids.len() {
+        return ids.sort_unstable();
+    }
+    let mut marks = vec![0u64; words];
+    for id in ids.drain(..) {
+        marks[id as usize / 64] |= 1 << (id % 64);
+    }
+    for (word, mut marks) in marks.into_iter().enumerate() {
+        while marks != 0 {
+            ids.push(word as u32 * 64 + marks.trailing_zeros());
+            marks &= marks - 1;
+        }
+    }
 }
 
 fn keep(ids: &mut Vec<u32>, sorted: &[u32]) {
