@@ -38,7 +38,9 @@ impl<'q> Exec<'q> {
             let name = labels.metric_name();
             call.names.iter().all(|matcher| matcher.matches(name))
         };
-        let known = Known::new((0..base.len()).map(|i| base.labels(i)), is_info);
+        let has_samples = |&i: &usize| (0..grid.count).any(|step| base.has(i, step));
+        let series = (0..base.len()).filter(has_samples);
+        let known = Known::new(series.map(|i| base.labels(i)), is_info);
         let infos = self.info_series(call, &known, grid)?;
         let room = self
             .budget
