@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// When that query is evaluated: an instant, or start, end and step, in milliseconds.
     #[arg(long, num_args = 1.., requires = "ask")]
     at: Vec<i64>,
+    /// Compare the engine with the slow evaluator instead, which knows all of the language.
+    #[arg(long, conflicts_with = "ask")]
+    oracle: bool,
     /// End after this many unexplained differences.
     #[arg(long, default_value_t = 20)]
     stop_after: usize,
@@ -39,6 +42,9 @@ pub(crate) struct Options {
 
 /// Runs the seeds.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.oracle {
+        return with_oracle(options);
+    }
     let setup = Setup {
         ferula: binary()?,
         ferula_arguments: Vec::new(),
@@ -66,6 +72,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let functions: Vec<&str> = report.covered.iter().map(String::as_str).collect();
     println!("covered: {}", functions.join(" "));
     ensure!(report.found.is_empty(), "unexplained differences");
+    Ok(())
+}
+
+/// Runs the test that compares the engine with the slow evaluator, over more seeds.
+fn with_oracle(options: &Options) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["test", "--package", "ferula-testkit", "--test", "oracle"])
+        .args(["the_engine_agrees", "--", "--nocapture"])
+        .env("FERULA_ORACLE_FIRST", options.first.to_string())
+        .env("FERULA_ORACLE_SEEDS", options.seeds.to_string())
+        .env("FERULA_ORACLE_QUERIES", options.queries.to_string())
+        .current_dir(repository())
+        .status()?;
+    ensure!(status.success(), "the engine and the slow evaluator differ");
     Ok(())
 }
 

@@ -44,7 +44,9 @@ impl MemStore {
         self.push_started(labels, timestamp, Value::Histogram(Arc::new(h)), 0);
     }
 
-    fn push_started(&mut self, labels: &Labels, at: Timestamp, value: Value, start: Timestamp) {
+    /// Adds a sample whose counting began at `start`, 0 if that is not known; the first sample of a
+    /// timestamp stays.
+    pub fn push_started(&mut self, labels: &Labels, at: Timestamp, value: Value, start: Timestamp) {
         self.samples(labels)
             .entry(at)
             .or_insert(Kept { value, start });

@@ -1,7 +1,7 @@
 //! Random queries on random data: the engine's answers are the oracle's.
 //!
-//! `FERULA_ORACLE_SEEDS=1000` runs that many scenarios in place of a few, and
-//! `FERULA_ORACLE_FIRST=77` begins with that one.
+//! `cargo xtask compat --oracle --seeds 1000` runs that many scenarios in place of a few, and
+//! `--first 77` begins with that one.
 #![allow(clippy::print_stdout)] // says what differs
 
 use ferula_env::SystemClock;
@@ -16,7 +16,7 @@ use ferula_testkit::{Answer, MemStore, ScriptOptions};
 const SEEDS: u64 = 60;
 
 /// Queries of each scenario.
-const QUERIES: usize = 60;
+const QUERIES: u64 = 60;
 
 /// The engine and the oracle over the same series.
 struct Both {
@@ -85,9 +85,14 @@ fn the_engine_agrees_with_the_oracle() {
     for seed in first..first + seeds {
         let scenario = Scenario::new(seed);
         let delayed = seed % 2 == 1;
-        let both = Both::new(scenario.store(), delayed);
+        let store = if seed % 3 == 0 {
+            scenario.started_store()
+        } else {
+            scenario.store()
+        };
+        let both = Both::new(store, delayed);
         let mut random = QueryGen::new(&scenario, seed, &allowed);
-        for _ in 0..QUERIES {
+        for _ in 0..number("FERULA_ORACLE_QUERIES", QUERIES) {
             let query = random.query();
             all += 1;
             if let Some(what) = difference(&both.engine(&query), &both.oracle(&query)) {

@@ -10,6 +10,7 @@ mod data;
 mod histograms;
 mod query;
 mod seed;
+mod starts;
 mod walks;
 
 pub use allowed::Allowed;
