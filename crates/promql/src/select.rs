@@ -7,6 +7,7 @@
 use ferula_model::{Range, Timestamp, is_stale};
 use ferula_storage::Columns;
 
+use crate::budget::histogram_weight;
 use crate::exec::{ABSENT, Looked, Row};
 use crate::plan::Grid;
 
@@ -181,8 +182,9 @@ pub(crate) fn drop_stale(columns: &mut Columns) {
 }
 
 /// Puts into `row` what an instant selector sees at each step: the newest sample not older than
-/// `lookback_ms`, unless that is a staleness marker.
-pub(crate) fn latest(columns: &Columns, refs: Refs, lookback_ms: i64, row: &mut Row) {
+/// `lookback_ms`, unless that is a staleness marker. Gives back how many samples that are, native
+/// histograms counted by their size.
+pub(crate) fn latest(columns: &Columns, refs: Refs, lookback_ms: i64, row: &mut Row) -> u64 {
     row.reset(refs.count);
     if !columns.histograms.is_empty() {
         return latest_of_both(columns, refs, lookback_ms, row);
@@ -192,24 +194,34 @@ pub(crate) fn latest(columns: &Columns, refs: Refs, lookback_ms: i64, row: &mut 
         width_ms: lookback_ms,
     };
     let values = &columns.values;
-    // A marker is an absent value already.
+    let mut seen = 0;
     windows.each(&columns.timestamps, |step, lo, hi| {
         if lo < hi {
-            row.values[step] = values[hi - 1];
+            let value = values[hi - 1];
+            // A marker is an absent value already.
+            row.values[step] = value;
+            seen += u64::from(!is_stale(value));
         }
     });
+    seen
 }
 
-fn latest_of_both(columns: &Columns, refs: Refs, lookback_ms: i64, row: &mut Row) {
+fn latest_of_both(columns: &Columns, refs: Refs, lookback_ms: i64, row: &mut Row) -> u64 {
+    let mut seen = 0;
     each_latest(columns, refs, lookback_ms, |step, newest| match newest {
-        Newest::Float(i) => row.values[step] = columns.values[i],
+        Newest::Float(i) => {
+            row.values[step] = columns.values[i];
+            seen += u64::from(!is_stale(columns.values[i]));
+        }
         Newest::Histogram(i) => {
             let histogram = &columns.histograms[i].histogram;
             if !histogram.is_stale() {
+                seen += histogram_weight(histogram);
                 row.histograms.push((step as u32, histogram.clone()));
             }
         }
     });
+    seen
 }
 
 /// Which time of a sample is asked for.
@@ -221,15 +233,17 @@ pub(crate) enum Stamp {
     Started,
 }
 
-/// Puts into `row` a time, in seconds, of the samples an instant selector sees.
+/// Puts into `row` a time, in seconds, of the samples an instant selector sees. Gives back how
+/// many these are.
 pub(crate) fn latest_times(
     stamp: Stamp,
     columns: &Columns,
     refs: Refs,
     lookback_ms: i64,
     row: &mut Row,
-) {
+) -> u64 {
     row.reset(refs.count);
+    let mut seen = 0;
     each_latest(columns, refs, lookback_ms, |step, newest| {
         let (taken, started, stale) = match newest {
             Newest::Float(i) => (
@@ -248,7 +262,9 @@ pub(crate) fn latest_times(
             Stamp::Started => started.unwrap_or(0),
         };
         row.values[step] = if stale { ABSENT } else { time as f64 / 1000.0 };
+        seen += u64::from(!stale);
     });
+    seen
 }
 
 /// An index into one of the columns.

@@ -81,8 +81,7 @@ impl<'q> Exec<'q> {
             if !known.may_be_about(&series.labels) {
                 return Ok(());
             }
-            latest(columns, refs, lookback_ms, &mut seen.row);
-            seen.count();
+            seen.samples = latest(columns, refs, lookback_ms, &mut seen.row);
             self.look_seen(call.source_id, &seen)?;
             let row = &mut seen.row;
             if !row.histograms.is_empty() {

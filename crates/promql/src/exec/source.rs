@@ -192,8 +192,7 @@ impl<'q> Exec<'q> {
         let each = Each {
             scratch: || (),
             make: |columns: &mut Columns, (): &mut (), seen: &mut Seen| {
-                latest(columns, refs, lookback_ms, &mut seen.row);
-                seen.count();
+                seen.samples = latest(columns, refs, lookback_ms, &mut seen.row);
                 Ok(())
             },
             item: Amount::cells(grid.count as u64),
@@ -217,8 +216,7 @@ impl<'q> Exec<'q> {
         let each = Each {
             scratch: || (),
             make: |columns: &mut Columns, (): &mut (), seen: &mut Seen| {
-                latest_times(stamp, columns, refs, lookback_ms, &mut seen.row);
-                seen.count();
+                seen.samples = latest_times(stamp, columns, refs, lookback_ms, &mut seen.row);
                 Ok(())
             },
             item: Amount::cells(grid.count as u64),

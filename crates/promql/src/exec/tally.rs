@@ -138,21 +138,11 @@ impl Tally {
     }
 }
 
-/// A row as an instant selector sees a series, and how many samples that are.
+/// A series as an instant selector sees it, and how many samples that are.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) row: Row,
     pub(super) samples: u64,
-}
-
-impl Seen {
-    /// Counts the samples of the row.
-    pub(super) fn count(&mut self) {
-        let floats = self.row.values.iter().filter(|v| !is_absent(**v)).count() as u64;
-        let histograms = self.row.histograms.iter();
-        let histograms: u64 = histograms.map(|(_, h)| histogram_weight(h)).sum();
-        self.samples = floats + histograms;
-    }
 }
 
 impl Exec<'_> {
