@@ -1,13 +1,14 @@
 //! Aggregations that compare the series of a group: `topk`, `limitk`, `quantile`, `count_values`.
 
 use std::cmp::Ordering;
+use std::collections::hash_map::{Entry, HashMap};
 
 use super::aggregate::note_quantile;
 use super::grouping::{ByGroup, Groups};
 use super::row::{Key, Meta, Row};
 use super::sort::nan_last;
 use super::{ABSENT, Column, Exec, Frame, is_absent};
-use crate::budget::Amount;
+use crate::budget::{Amount, Charge};
 use crate::error::QueryError;
 use crate::functions::sum::quantile;
 use crate::histogram::FloatHistogram;
@@ -221,11 +222,14 @@ impl<'q> Exec<'q> {
         {
             grouping.labels.insert(at, label.clone());
         }
-        let mut groups = Groups::new(&grouping, self.delayed_names);
-        let mut counts: Vec<f64> = Vec::new();
-        let mut room = self.budget.charge(Amount::NONE)?;
+        let mut counts = ValueCounts {
+            groups: Groups::new(&grouping, self.delayed_names),
+            steps: grid.count,
+            counts: Vec::new(),
+            room: self.budget.charge(Amount::NONE)?,
+        };
         self.stream(&aggregate.child, grid, &mut |meta, row| {
-            let mut group_of: std::collections::HashMap<u64, usize> = Default::default();
+            let mut group_of: HashMap<u64, usize> = Default::default();
             let mut last = None;
             for (step, &v) in row.values.iter().enumerate() {
                 if is_absent(v) {
@@ -234,46 +238,60 @@ impl<'q> Exec<'q> {
                 let bits = v.to_bits();
                 let group = match last {
                     Some((known, group)) if known == bits => group,
-                    _ => *group_of.entry(bits).or_insert_with(|| {
-                        let labels = meta.labels.with(label, &Form::Plain.show(v).to_string());
-                        groups.of(Meta {
-                            labels: &labels,
-                            drop_name: meta.drop_name,
-                        })
-                    }),
+                    _ => match group_of.entry(bits) {
+                        Entry::Occupied(known) => *known.get(),
+                        Entry::Vacant(free) => {
+                            let text = Form::Plain.show(v).to_string();
+                            *free.insert(counts.group(meta, label, &text)?)
+                        }
+                    },
                 };
                 last = Some((bits, group));
-                if counts.len() < groups.len() * grid.count {
-                    room.set(Amount::cells((groups.len() * grid.count) as u64))?;
-                    counts.resize(groups.len() * grid.count, ABSENT);
-                }
-                let count = &mut counts[group * grid.count + step];
-                *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+                counts.add(group, step);
             }
             for (step, h) in &row.histograms {
                 let text = FloatHistogram::from(&**h).to_string();
-                let group = groups.of(Meta {
-                    labels: &meta.labels.with(label, &text),
-                    drop_name: meta.drop_name,
-                });
-                if counts.len() < groups.len() * grid.count {
-                    room.set(Amount::cells((groups.len() * grid.count) as u64))?;
-                    counts.resize(groups.len() * grid.count, ABSENT);
-                }
-                let count = &mut counts[group * grid.count + *step as usize];
-                *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
+                let group = counts.group(meta, label, &text)?;
+                counts.add(group, *step as usize);
             }
             Ok(())
         })?;
         let mut out = Frame::new(self.budget, grid.count)?;
         let mut row = Row::default();
-        for (group, head) in groups.heads.into_iter().enumerate() {
-            row.reset(grid.count);
-            row.values
-                .copy_from_slice(&counts[group * grid.count..][..grid.count]);
+        for (head, values) in counts.groups.heads.into_iter().zip(counts.counts) {
+            row.values = values;
             out.push(head, &row)?;
         }
         Ok(out)
+    }
+}
+
+/// How many series have which value, by group.
+struct ValueCounts<'g, 'b> {
+    groups: Groups<'g>,
+    steps: usize,
+    /// A row for each group.
+    counts: Vec<Vec<f64>>,
+    room: Charge<'b>,
+}
+
+impl ValueCounts<'_, '_> {
+    /// The group of a series with a value.
+    fn group(&mut self, meta: Meta<'_>, label: &str, value: &str) -> Result<usize, QueryError> {
+        let labels = &meta.labels.with(label, value);
+        let group = self.groups.of(Meta { labels, ..meta });
+        if group == self.counts.len() {
+            let head = size_of::<Vec<f64>>() + labels.as_bytes().len();
+            let row = Amount::cells(self.steps as u64);
+            self.room.grow(row.and_bytes(head as u64))?;
+            self.counts.push(vec![ABSENT; self.steps]);
+        }
+        Ok(group)
+    }
+
+    fn add(&mut self, group: usize, step: usize) {
+        let count = &mut self.counts[group][step];
+        *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
     }
 }
 
