@@ -137,6 +137,8 @@ fn below(node: &Node, needed: &Needed) -> Needed {
         }
         Op::Absent { .. } | Op::ScalarOf(_) => Needed::only([]),
         Op::AbsentOverTime { .. } => Needed::only([]),
+        // What is computed once is collected, which takes labels that tell series apart.
+        Op::Invariant(child) if !matches!(child.op, Op::Selector(_)) => Needed::All,
         Op::Invariant(_) | Op::Selector(_) | Op::SampleTimes { .. } => needed.clone(),
         Op::Map { .. } => needed.clone().dropping(),
         Op::RangeCall(call) if call.func.keeps_name() => needed.clone(),
