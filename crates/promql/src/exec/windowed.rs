@@ -161,7 +161,7 @@ impl<'a> Work<'a> {
             values: &columns.values,
             starts,
         };
-        self.started(&counters, &mut row.values, notes);
+        self.started(&counters, &columns.histograms, &mut row.values, notes);
         Ok(())
     }
 
@@ -206,12 +206,27 @@ impl<'a> Work<'a> {
     }
 
     /// The functions that look at start timestamps, of floats alone.
-    fn started(&self, counters: &StartedCounters<'_>, out: &mut [f64], notes: &mut Notes) {
+    fn started(
+        &self,
+        counters: &StartedCounters<'_>,
+        histograms: &[HistogramPoint],
+        out: &mut [f64],
+        notes: &mut Notes,
+    ) {
         let (ts, vs) = (counters.timestamps, counters.values);
         match self.call.func {
             RangeFunc::Extrapolated(kind) => {
                 let windows = (self.windows, &self.spans);
-                notes.overlapping += counters.extrapolate(kind, windows, out);
+                // Of windows with samples of both kinds, that alone is said.
+                let has_histograms = |&step: &usize| {
+                    let (start, end) = self.windows.edges(step);
+                    let after = histograms.partition_point(|point| point.timestamp <= start);
+                    let next = histograms.get(after);
+                    next.is_some_and(|point| point.timestamp <= end)
+                };
+                let overlapping = counters.extrapolate(kind, windows, out).into_iter();
+                notes.overlapping +=
+                    overlapping.filter(|step| !has_histograms(step)).count() as u64;
             }
             RangeFunc::Irate => self.spans.each(|step, lo, hi| {
                 if hi - lo >= 2 {

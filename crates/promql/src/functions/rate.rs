@@ -81,13 +81,13 @@ pub(crate) struct StartedCounters<'c> {
 impl StartedCounters<'_> {
     /// Fills `out` with `rate` or `increase` of each window as [`extrapolate`] does, but knows of
     /// new starts that no falling value shows, and that a counter was zero when it started. Gives
-    /// back how many windows have samples whose counting overlaps that of the one before.
+    /// back the steps whose windows have samples whose counting overlaps that of the one before.
     pub(crate) fn extrapolate(
         &self,
         kind: Extrapolated,
         (windows, spans): (Windows, &Spans),
         out: &mut [f64],
-    ) -> u64 {
+    ) -> Vec<usize> {
         let (timestamps, values) = (self.timestamps, self.values);
         let (mut resets, mut overlaps) = (Vec::new(), Vec::new());
         each_pair(timestamps, self.starts, |i, before, sample| {
@@ -101,7 +101,7 @@ impl StartedCounters<'_> {
         let among = |places: &[usize], lo: usize, hi: usize| {
             places.partition_point(|&i| i <= lo)..places.partition_point(|&i| i < hi)
         };
-        let mut overlapping = 0;
+        let mut overlapping = Vec::new();
         spans.each(|step, lo, hi| {
             let edges = windows.edges(step);
             let zero_at = (lo < hi).then(|| self.stamps(lo).zero_after(edges.0));
@@ -109,7 +109,9 @@ impl StartedCounters<'_> {
             if hi - lo < 2 && zero_at.is_none() {
                 return;
             }
-            overlapping += u64::from(!among(&overlaps, lo, hi).is_empty());
+            if !among(&overlaps, lo, hi).is_empty() {
+                overlapping.push(step);
+            }
             let mut change = values[hi - 1] - values[lo];
             for &at in &resets[among(&resets, lo, hi)] {
                 change += values[at - 1];
