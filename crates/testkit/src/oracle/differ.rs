@@ -135,8 +135,8 @@ fn of_notes(engine: &[String], oracle: &[String], elsewhere: &[String]) -> Optio
             .unwrap_or(note)
             .clone()
     };
-    let engine: BTreeSet<String> = engine.iter().map(moved).collect();
-    let oracle: BTreeSet<String> = oracle.iter().cloned().collect();
+    let engine: BTreeSet<String> = engine.iter().map(moved).map(uncounted).collect();
+    let oracle: BTreeSet<String> = oracle.iter().cloned().map(uncounted).collect();
     let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
         a.difference(b).cloned().collect::<Vec<_>>().join("; ")
     };
@@ -147,4 +147,15 @@ fn of_notes(engine: &[String], oracle: &[String], elsewhere: &[String]) -> Optio
             only(&oracle, &engine)
         )
     })
+}
+
+/// Without how often something occurred: the engine computes once what a query asks for twice.
+fn uncounted(note: String) -> String {
+    match note.split_once(" occurrences)") {
+        Some((before, after)) => {
+            let text = before.trim_end_matches(|c: char| c.is_ascii_digit());
+            format!("{}{}", text.trim_end_matches(" ("), after)
+        }
+        None => note,
+    }
 }
