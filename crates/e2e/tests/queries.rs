@@ -2,6 +2,7 @@
 //! after a crash.
 #![allow(clippy::disallowed_methods)]
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
@@ -367,6 +368,42 @@ fn queries_are_logged_as_the_reference_does() {
             assert_eq!(keys(ours), keys(theirs), "{at}: {ours}");
         }
     }
+}
+
+/// The names and labels under which a server shows what its engine does, a few queries done.
+fn engine_metrics(server: anyhow::Result<Server>) -> BTreeSet<String> {
+    let server = server
+        .and_then(|server| server.started(""))
+        .expect("it starts");
+    server.query("1", 0).expect("an answer");
+    server
+        .query_range("vector(1)", 0, 1_000, 1_000)
+        .expect("an answer");
+    let page = server.client().get("/metrics").expect("an answer").text();
+    let samples = page
+        .lines()
+        .filter(|line| line.starts_with("prometheus_engine_"));
+    let names = samples.filter_map(|line| line.rsplit_once(' '));
+    names.map(|(name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn the_engine_is_measured_under_the_names_of_the_reference() {
+    let ours = engine_metrics(Server::ferula());
+    let slices = ["queue_time", "prepare_time", "inner_eval", "result_sort"];
+    for slice in slices {
+        for quantile in ["0.5", "0.9", "0.99"] {
+            let name = "prometheus_engine_query_duration_seconds";
+            let name = format!("{name}{{slice=\"{slice}\",quantile=\"{quantile}\"}}");
+            assert!(ours.contains(&name), "{name}: {ours:?}");
+        }
+    }
+    let reference = match Server::prometheus() {
+        Ok(server) => engine_metrics(Ok(server)),
+        Err(reason) => return skip("queries: metrics beside the reference", &reason),
+    };
+    let missing: Vec<_> = reference.difference(&ours).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
