@@ -371,7 +371,7 @@ fn queries_are_logged_as_the_reference_does() {
 }
 
 /// The names and labels under which a server shows what its engine does, a few queries done.
-fn engine_metrics(server: anyhow::Result<Server>) -> BTreeSet<String> {
+fn engine_metrics(server: Result<Server>) -> BTreeSet<String> {
     let server = server
         .and_then(|server| server.started(""))
         .expect("it starts");
