@@ -276,8 +276,8 @@ pub(crate) fn decode(
             tag => {
                 let power = tag.checked_sub(DECIMAL).map(usize::from);
                 let power = power.and_then(|e| POWERS.get(e));
-                let power = power.ok_or(Damaged("a chunk's values are of no known form"))?;
-                ints::decode(&mut r, n, values, |q| to_float(q) / power)?;
+                let power = *power.ok_or(Damaged("a chunk's values are of no known form"))?;
+                ints::decode(&mut r, n, values, move |q| to_float(q) / power)?;
             }
         },
     }

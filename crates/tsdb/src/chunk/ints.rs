@@ -248,7 +248,7 @@ impl Plan {
 
 /// Appends `n` integers, each through `map`.
 #[inline]
-pub(crate) fn decode<T>(
+pub(crate) fn decode<T: Copy>(
     r: &mut Reader<'_>,
     n: usize,
     out: &mut Vec<T>,
@@ -258,7 +258,7 @@ pub(crate) fn decode<T>(
     let (order, shift) = (head & 3, u32::from(head >> 2));
     let (width, exceptional) = (u32::from(width & 0x7f), width >> 7 != 0);
     let first = r.zz()?;
-    let mut slope = if order >= 2 { r.zz()? } else { 0 };
+    let slope = if order >= 2 { r.zz()? } else { 0 };
     let base = r.zz()?;
     if n == 0 || !is_width(width) {
         return Err(Damaged("a column's form is not known"));
@@ -268,40 +268,103 @@ pub(crate) fn decode<T>(
     r.slice(packed_len(count, width))?;
     let mut exceptions = Exceptions::read(r, exceptional, count)?;
 
-    out.reserve(n);
-    out.push(map(first));
+    let at = out.len();
+    out.resize(at + n, map(first));
+    let out = &mut out[at + 1..];
+    let mut sums = Sums {
+        sum: first,
+        step: slope << shift,
+        base,
+        shift,
+    };
     if width == 0 && order == Order::Delta as u8 && !exceptional {
-        let step = base << shift;
-        let steps = (1..n as i64).map(|i| map(first.wrapping_add(i.wrapping_mul(step))));
-        out.extend(steps);
+        sums.line(out, map);
         return Ok(());
     }
     let mut block = [0; BLOCK];
-    let mut y = 0i64;
-    for from in (0..count).step_by(BLOCK) {
-        let len = BLOCK.min(count - from);
-        unpack(&packed[packed_len(from, width)..], width, len, &mut block);
-        exceptions.put(from, &mut block[..len])?;
-        let d = block[..len].iter().map(|&p| base.wrapping_add(p as i64));
-        let x = |y: i64| map(first.wrapping_add(y << shift));
+    for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+        let packed = &packed[packed_len(i * BLOCK, width)..];
+        unpack(packed, width, out.len(), &mut block);
+        exceptions.put(i * BLOCK, &mut block[..out.len()])?;
         match order {
-            0 => out.extend(d.map(x)),
-            1 => out.extend(d.map(|d| {
-                y = y.wrapping_add(d);
-                x(y)
-            })),
-            2 => out.extend(d.map(|d| {
-                slope = slope.wrapping_add(d);
-                y = y.wrapping_add(slope);
-                x(y)
-            })),
-            _ => out.extend(d.map(|d| {
-                y = y.wrapping_add(slope);
-                x(y.wrapping_add(d))
-            })),
+            0 => sums.plain(&block, out, &map),
+            1 => sums.deltas(&block, out, &map),
+            2 => sums.deltas_of_deltas(&block, out, &map),
+            _ => sums.near_line(&block, out, &map),
         }
     }
     Ok(())
+}
+
+/// Makes integers of packed values, block by block. Everything is kept shifted, which does not
+/// change sums that wrap.
+struct Sums {
+    /// The integer before.
+    sum: i64,
+    /// Its distance to the one before it, or that of a line's points.
+    step: i64,
+    base: i64,
+    shift: u32,
+}
+
+// What the loops need is in local variables: a store to `out` could otherwise change it, for all
+// the compiler knows.
+impl Sums {
+    fn line<T>(&self, out: &mut [T], map: impl Fn(i64) -> T) {
+        let (mut sum, step) = (self.sum, self.base << self.shift);
+        for out in out {
+            sum = sum.wrapping_add(step);
+            *out = map(sum);
+        }
+    }
+
+    fn plain<T>(&self, packed: &[u64], out: &mut [T], map: impl Fn(i64) -> T) {
+        let Self {
+            sum, base, shift, ..
+        } = *self;
+        let zero = sum.wrapping_add(base << shift);
+        for (out, &p) in out.iter_mut().zip(packed) {
+            *out = map(zero.wrapping_add((p << shift) as i64));
+        }
+    }
+
+    fn deltas<T>(&mut self, packed: &[u64], out: &mut [T], map: impl Fn(i64) -> T) {
+        let (mut sum, base, shift) = (self.sum, self.base, self.shift);
+        for (out, &p) in out.iter_mut().zip(packed) {
+            sum = sum.wrapping_add(base.wrapping_add(p as i64) << shift);
+            *out = map(sum);
+        }
+        self.sum = sum;
+    }
+
+    fn deltas_of_deltas<T>(&mut self, packed: &[u64], out: &mut [T], map: impl Fn(i64) -> T) {
+        let Self {
+            mut sum,
+            mut step,
+            base,
+            shift,
+        } = *self;
+        for (out, &p) in out.iter_mut().zip(packed) {
+            step = step.wrapping_add(base.wrapping_add(p as i64) << shift);
+            sum = sum.wrapping_add(step);
+            *out = map(sum);
+        }
+        (self.sum, self.step) = (sum, step);
+    }
+
+    fn near_line<T>(&mut self, packed: &[u64], out: &mut [T], map: impl Fn(i64) -> T) {
+        let Self {
+            mut sum,
+            step,
+            base,
+            shift,
+        } = *self;
+        for (out, &p) in out.iter_mut().zip(packed) {
+            sum = sum.wrapping_add(step);
+            *out = map(sum.wrapping_add(base.wrapping_add(p as i64) << shift));
+        }
+        self.sum = sum;
+    }
 }
 
 /// The exceptions still to come.

@@ -384,12 +384,20 @@ impl Snapshot {
     fn decode(&self, range: Range, open: &[u8], columns: &mut Columns) -> Result<(), Damaged> {
         let mut chunks = Vec::new();
         let mut next = self.sealed.as_deref();
+        let mut touched = 0;
         while let Some(chunk) = next.filter(|c| c.max >= range.start) {
             if chunk.min < range.end {
+                // The memory of all chunks is asked for together, rather than of each in turn.
+                touched ^= chunk
+                    .bytes
+                    .iter()
+                    .step_by(64)
+                    .fold(0, |all, byte| all ^ byte);
                 chunks.push(chunk);
             }
             next = chunk.older.as_deref();
         }
+        std::hint::black_box(touched);
         for chunk in chunks.into_iter().rev() {
             decode_sealed(&chunk.bytes, columns)?;
         }
