@@ -122,6 +122,8 @@ fn main() {
         measure(name, || decode(&selected));
     }
 
+    measure_plain();
+
     let runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = { runtime }.enable_time().build().unwrap();
     let engine = Engine::new(EngineOptions::prometheus(), SystemClock::shared());
@@ -129,6 +131,75 @@ fn main() {
     for (name, query) in QUERIES {
         measure(name, || runtime.block_on(points(&engine, &store, query)));
     }
+}
+
+/// Samples of a finished chunk.
+const CHUNK: i64 = 120;
+
+/// A value made of noise.
+type Value = fn(u64) -> f64;
+
+/// A hundred series of gauges each, beside the fleet: those that are integers, and those of
+/// which nothing is short.
+const PLAIN: [(&str, Value); 2] = [
+    ("integer gauges", |noise| (noise % 50) as f64),
+    ("noisy floats", |noise| (noise as f64).sqrt()),
+];
+
+/// Chunks that the fleet has not, and what finishing one takes.
+fn measure_plain() {
+    for (name, value) in PLAIN {
+        let (head, ..) = plain(value);
+        let selected = head.select(&selection(Matcher::equal("__name__", "plain")));
+        measure(&format!("decode {name}"), || decode(&selected));
+        // Each run finishes a chunk of every series.
+        let mut heads = [plain(value), plain(value)].into_iter();
+        measure(&format!("finish chunks of {name}"), || {
+            let (_, mut writer, keys) = heads.next().unwrap();
+            append_plain(&mut writer, &keys, 2 * CHUNK, value);
+            keys.len() as u64
+        });
+    }
+}
+
+fn plain(value: Value) -> (Arc<Head>, HeadWriter, Vec<SeriesKey>) {
+    let (head, mut writer) = Head::new(HeadSettings {
+        bytes_max: 1 << 30,
+        hash_seed: 1,
+    });
+    let labels = |member: usize| {
+        Labels::from_pairs([
+            ("__name__", "plain".to_owned()),
+            ("member", member.to_string()),
+        ])
+    };
+    let mut keys: Vec<_> = (0..100).map(|m| SeriesKey::Labels(labels(m))).collect();
+    for step in 0..2 * CHUNK {
+        let refs = append_plain(&mut writer, &keys, step, value);
+        if step == 0 {
+            keys = refs.into_iter().flatten().map(SeriesKey::Ref).collect();
+        }
+    }
+    (head, writer, keys)
+}
+
+fn append_plain(
+    writer: &mut HeadWriter,
+    keys: &[SeriesKey],
+    step: i64,
+    value: Value,
+) -> Vec<Option<ferula_storage::SeriesRef>> {
+    let mut batch = Batch::new(TenantId::anonymous(), Origin::Push);
+    batch.series = keys.to_vec();
+    let samples = (0..keys.len() as u32).map(|series| SampleEntry {
+        series,
+        timestamp: time(step),
+        value: value(noise(series.into(), step) % 1_000_000),
+    });
+    batch.samples = samples.collect();
+    let report = writer.stage(&batch).unwrap();
+    writer.apply();
+    report.refs
 }
 
 /// Runs a kernel once to warm it up and once to be counted.

@@ -157,7 +157,8 @@ pub(crate) fn decode(
     if count > 1 {
         delta = take_uv(&mut r)? as i64;
         t = t.wrapping_add(delta);
-        bits ^= window.take(&mut r)?;
+        let head = r.peek();
+        bits ^= window.take(&mut r, head)?;
         timestamps.push(t);
         values.push(f64::from_bits(bits));
     }
@@ -167,10 +168,18 @@ pub(crate) fn decode(
     values.resize(from.1 + count.saturating_sub(2), 0.0);
     let columns = timestamps[from.0..].iter_mut().zip(&mut values[from.1..]);
     for (timestamp, value) in columns {
-        delta = delta.wrapping_add(take_dod(&mut r));
+        // Of a sample at a steady interval, one look shows timestamp and value.
+        let mut head = r.peek();
+        if head >> 63 == 0 {
+            r.skip(1);
+            head <<= 1;
+        } else {
+            delta = delta.wrapping_add(take_dod(&mut r));
+            head = r.peek();
+        }
         t = t.wrapping_add(delta);
         *timestamp = t;
-        bits ^= window.take(&mut r)?;
+        bits ^= window.take(&mut r, head)?;
         *value = f64::from_bits(bits);
     }
     if r.overran() {
@@ -188,31 +197,35 @@ struct Window {
 }
 
 impl Window {
-    /// The next value's difference.
+    /// The next value's difference. `head` is what follows, 56 bits of it or more at the top.
     #[inline]
-    fn take(&mut self, r: &mut BitReader<'_>) -> Result<u64, Damaged> {
-        let head = r.peek();
+    fn take(&mut self, r: &mut BitReader<'_>, head: u64) -> Result<u64, Damaged> {
         if head >> 63 == 0 {
             r.skip(1);
             return Ok(0);
         }
-        if head >> 62 == 0b11 {
+        let prefix = if head >> 62 == 0b11 {
             let leading = (head >> 57) as u32 & 31;
             let significant = match (head >> 51) as u32 & 63 {
                 0 => 64,
                 n => n,
             };
-            r.skip(13);
             self.left = 64u32
                 .checked_sub(leading + significant)
                 .ok_or(Damaged("a value's bits lie outside of it"))?;
             self.width = significant;
+            13
         } else {
-            r.skip(2);
             if self.width == 0 {
                 return Err(Damaged("a value refers to bits not yet named"));
             }
+            2
+        };
+        if prefix + self.width <= 56 {
+            r.skip(prefix + self.width);
+            return Ok(head << prefix >> (64 - self.width) << self.left);
         }
+        r.skip(prefix);
         Ok(r.take(self.width) << self.left)
     }
 }
