@@ -8,6 +8,10 @@ use super::index::Index;
 /// Moving a series to its new place costs about this part of a comparison of labels.
 const MOVES_PER_COMPARISON: usize = 8;
 
+/// Being brought up to date may cost so many times what the selection at hand would save: the
+/// next ones save it again. With 1, a head that filled without being asked would never be.
+const SELECTIONS_SERVED: usize = 2;
+
 /// The order of the series up to some number. Eight bytes for each.
 #[derive(Debug, Default)]
 pub(super) struct Order {
@@ -24,7 +28,7 @@ impl Order {
         let behind = all - self.places.len();
         if behind > 0 {
             let catching_up = behind * depth(all) + all / MOVES_PER_COMPARISON;
-            if ids.len() * depth(ids.len()) <= catching_up {
+            if SELECTIONS_SERVED * ids.len() * depth(ids.len()) <= catching_up {
                 return ids.sort_unstable_by(|&a, &b| index.cmp(a, b));
             }
             self.catch_up(index);
