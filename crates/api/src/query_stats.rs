@@ -64,7 +64,7 @@ impl Serialize for Seconds {
 /// The value of `stats`.
 pub(crate) fn json(stats: &QueryStats) -> String {
     let seconds = |time: Duration| time.as_secs_f64();
-    let computing = stats.prepare_time + stats.eval_time + stats.sort_time;
+    let computing = computing(stats);
     let per_step = |number| stats.steps.as_ref().map(|steps| PerStep { steps, number });
     let stats = Stats {
         timings: Timings {
@@ -84,6 +84,22 @@ pub(crate) fn json(stats: &QueryStats) -> String {
         },
     };
     serde_json::to_string(&stats).expect("numbers under names that are text")
+}
+
+/// What a query took, in one line: `12 series, 4801 samples, 0.3 MiB, 1.2 ms`.
+pub(crate) fn cost(stats: &QueryStats) -> String {
+    format!(
+        "{} series, {} samples, {:.1} MiB, {:.1} ms",
+        stats.series,
+        stats.samples_total,
+        stats.bytes_peak as f64 / f64::from(1 << 20),
+        computing(stats).as_secs_f64() * 1_000.0
+    )
+}
+
+/// The time from the query's turn until its answer was there.
+fn computing(stats: &QueryStats) -> Duration {
+    stats.prepare_time + stats.eval_time + stats.sort_time
 }
 
 #[cfg(test)]

@@ -6,11 +6,16 @@ use axum::response::{IntoResponse, Response};
 use crate::error::ApiError;
 use crate::json;
 
+/// The header that tells what a query took.
+const COST: &str = "ferula-query-cost";
+
 /// An answer: data that is JSON already, and what the user should be told beside it.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     /// The value of `data`, encoded.
     pub(crate) data: String,
+    /// What a query took, in one line; sent as a header.
+    pub(crate) cost: Option<String>,
     pub(crate) warnings: Vec<String>,
     pub(crate) infos: Vec<String>,
 }
@@ -50,11 +55,14 @@ pub(crate) type ApiResult = Result<Reply, ApiError>;
 
 /// Puts the envelope around an answer or an error.
 pub(crate) fn respond(result: ApiResult) -> Response {
-    let (status, body) = match result {
-        Ok(reply) => (StatusCode::OK, success_body(&reply)),
-        Err(error) => (error.kind.status(), error_body(&error)),
+    let (status, body, cost) = match result {
+        Ok(reply) => (StatusCode::OK, success_body(&reply), reply.cost),
+        Err(error) => (error.kind.status(), error_body(&error), None),
     };
     let mut response = (status, body).into_response();
+    if let Some(cost) = cost.and_then(|cost| HeaderValue::try_from(cost).ok()) {
+        response.headers_mut().insert(COST, cost);
+    }
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
@@ -99,6 +107,7 @@ mod tests {
     #[test]
     fn fields_in_the_reference_order() {
         let reply = Reply {
+            cost: None,
             data: "[]".into(),
             warnings: vec!["results truncated due to limit".into()],
             infos: vec!["a<b".into()],

@@ -209,6 +209,18 @@ async fn answers_as_the_reference_does() {
         ("GET", "/api/ferula/v1/queries", 200, r#"{"queries":[]}"#),
         (
             "GET",
+            "/api/ferula/v1/query/explain?query=-vector(time())&start=0&end=60&step=60",
+            200,
+            r#"{"title":"-","seriesIn":1,"seriesOut":1,"samplesRead":0,"samplesOut":2,"#,
+        ),
+        (
+            "GET",
+            "/api/ferula/v1/query/explain?query=sum(x&time=0",
+            400,
+            "unclosed left parenthesis",
+        ),
+        (
+            "GET",
             "/api/ferula/v1/queries?state=slow",
             400,
             "`running`, `queued`",
@@ -239,6 +251,19 @@ async fn answers_as_the_reference_does() {
     for (method, path, status, body) in table {
         check(Readiness::Ready, method, path, status, body).await;
     }
+}
+
+#[tokio::test]
+async fn answers_to_queries_tell_what_they_took() {
+    let request = Request::get("/api/v1/query?query=vector(1)")
+        .body(Body::empty())
+        .unwrap();
+    let response = router(api(Readiness::Ready))
+        .oneshot(request)
+        .await
+        .unwrap();
+    let cost = response.headers()["ferula-query-cost"].to_str().unwrap();
+    assert!(cost.starts_with("0 series, 0 samples, 0.0 MiB, "), "{cost}");
 }
 
 #[tokio::test]

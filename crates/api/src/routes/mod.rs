@@ -1,5 +1,6 @@
 //! Which path does what.
 
+mod explain;
 mod labels;
 mod lifecycle;
 mod page;
@@ -73,6 +74,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route_layer(from_fn_with_state(api.clone(), require_readiness));
     let v1 = needs_readiness.route("/status/walreplay", get(status::wal_replay));
     let own = Router::new()
+        .route(
+            "/query/explain",
+            get(explain::explain).post(explain::explain),
+        )
         .route("/queries", get(queries::list))
         .route("/queries/{id}", delete(queries::stop))
         .layer(from_fn(compress::layer))

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
-use ferula_model::{Labels, Value};
+use ferula_model::{Labels, TenantId, Value};
 use ferula_promql::{
-    MatrixSeries, Origin, Query, QueryError, QueryParams, QueryResult, QueryValue, syntax,
+    MatrixSeries, Origin, Query, QueryError, QueryParams, QueryResult, QueryValue, Times, syntax,
 };
 use ferula_storage::Columns;
 
@@ -28,14 +28,10 @@ pub(super) async fn instant(State(api): State<Arc<Api>>, asker: Asker, params: P
 
 async fn instant_of(api: &Api, asker: Asker, params: &Params) -> ApiResult {
     let limit = params.limit()?;
-    let time = params.time_or("time", api.clock.now_ms())?;
-    let options = options(params, asker.origin)?;
-    let (tenant, text) = (asker.tenant, params.get("query"));
-    let result = api
-        .engine
-        .instant(&*api.select, &tenant, text, time, &options)
-        .await;
-    answer(result, limit, params.get("stats"))
+    let evaluation = Evaluation::instant(api, params, asker.origin)?;
+    let text = params.get("query");
+    let result = evaluation.run(api, &asker.tenant, text).await?;
+    Ok(answer(result, limit, params.get("stats")))
 }
 
 pub(super) async fn range(State(api): State<Arc<Api>>, asker: Asker, params: Params) -> Response {
@@ -44,29 +40,70 @@ pub(super) async fn range(State(api): State<Arc<Api>>, asker: Asker, params: Par
 
 async fn range_of(api: &Api, asker: Asker, params: &Params) -> ApiResult {
     let limit = params.limit()?;
-    let (start, end) = (params.time("start")?, params.time("end")?);
-    if end < start {
-        return Err(ApiError::parameter(
-            "end",
-            "end timestamp must not be before start time",
-        ));
+    let evaluation = Evaluation::range(params, asker.origin)?;
+    let text = params.get("query");
+    let result = evaluation.run(api, &asker.tenant, text).await?;
+    Ok(answer(result, limit, params.get("stats")))
+}
+
+/// When and how an expression is to be evaluated.
+pub(super) struct Evaluation {
+    times: Times,
+    pub(super) options: QueryParams,
+}
+
+impl Evaluation {
+    /// At one instant.
+    pub(super) fn instant(api: &Api, params: &Params, origin: Origin) -> Result<Self, ApiError> {
+        let time = params.time_or("time", api.clock.now_ms())?;
+        Ok(Self {
+            times: Times::Instant(time),
+            options: options(params, origin)?,
+        })
     }
-    let step = parse_duration_ms(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
-    if step <= 0 {
-        let text = "zero or negative query resolution step widths are not accepted. Try a positive integer";
-        return Err(ApiError::parameter("step", text));
+
+    /// At the steps of a range.
+    pub(super) fn range(params: &Params, origin: Origin) -> Result<Self, ApiError> {
+        let (start, end) = (params.time("start")?, params.time("end")?);
+        if end < start {
+            return Err(ApiError::parameter(
+                "end",
+                "end timestamp must not be before start time",
+            ));
+        }
+        let step_ms =
+            parse_duration_ms(params.get("step")).map_err(|e| ApiError::parameter("step", e))?;
+        if step_ms <= 0 {
+            let text = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            return Err(ApiError::parameter("step", text));
+        }
+        if end.saturating_sub(start) / step_ms > POINTS_MAX {
+            let text = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+            return Err(ApiError::bad_data(text));
+        }
+        Ok(Self {
+            times: Times::Range {
+                start,
+                end,
+                step_ms,
+            },
+            options: options(params, origin)?,
+        })
     }
-    if end.saturating_sub(start) / step > POINTS_MAX {
-        let text = "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
-        return Err(ApiError::bad_data(text));
+
+    /// Evaluates an expression.
+    pub(super) async fn run(
+        &self,
+        api: &Api,
+        tenant: &TenantId,
+        text: &str,
+    ) -> Result<QueryResult, ApiError> {
+        let query = api.engine.parse(text).map_err(query_error)?;
+        let running = api
+            .engine
+            .run(&*api.select, tenant, &query, self.times, &self.options);
+        running.await.map_err(query_error)
     }
-    let options = options(params, asker.origin)?;
-    let (tenant, text) = (asker.tenant, params.get("query"));
-    let result = api
-        .engine
-        .range(&*api.select, &tenant, text, start, end, step, &options)
-        .await;
-    answer(result, limit, params.get("stats"))
 }
 
 /// The query in canonical form, broken into lines.
@@ -110,8 +147,7 @@ fn options(params: &Params, origin: Origin) -> Result<QueryParams, ApiError> {
     })
 }
 
-fn answer(result: Result<QueryResult, QueryError>, limit: usize, stats: &str) -> ApiResult {
-    let mut result = result.map_err(query_error)?;
+fn answer(mut result: QueryResult, limit: usize, stats: &str) -> Reply {
     let truncated = match &mut result.value {
         QueryValue::Vector(samples) => truncate(samples, limit),
         QueryValue::Matrix(series) => truncate(series, limit),
@@ -135,11 +171,12 @@ fn answer(result: Result<QueryResult, QueryError>, limit: usize, stats: &str) ->
         data.push_str(&query_stats::json(&result.stats));
     }
     data.push('}');
-    Ok(Reply {
+    Reply {
         data,
+        cost: Some(query_stats::cost(&result.stats)),
         warnings: result.warnings,
         infos: result.infos,
-    })
+    }
 }
 
 fn query_error(error: QueryError) -> ApiError {
