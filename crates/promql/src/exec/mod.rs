@@ -28,6 +28,7 @@ mod range_call;
 mod rank;
 mod relabel;
 mod row;
+mod runs;
 mod scalar;
 mod set;
 mod sort;

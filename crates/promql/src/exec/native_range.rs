@@ -34,6 +34,8 @@ pub(super) struct Points<'c> {
     pub(super) points: &'c [HistogramPoint],
     /// Whether their start timestamps are looked at.
     pub(super) use_starts: bool,
+    /// Whether each is known to have plainly grown out of the one before.
+    pub(super) plain: bool,
 }
 
 impl<'c> Points<'c> {
@@ -41,6 +43,15 @@ impl<'c> Points<'c> {
         Self {
             points,
             use_starts: false,
+            plain: false,
+        }
+    }
+
+    /// The newest two, if there are two.
+    pub(super) fn last_two(&self) -> Self {
+        Self {
+            points: &self.points[self.points.len().saturating_sub(2)..],
+            ..*self
         }
     }
 
@@ -136,7 +147,8 @@ pub(super) fn extrapolate(
         return None;
     }
     if kind.is_counter() {
-        notes.no_counter |= points.iter().any(is_gauge);
+        let plain = window.plain && points.len() > 1;
+        notes.no_counter |= !plain && points.iter().any(is_gauge);
     } else {
         notes.no_gauge |= !(is_gauge(first) && is_gauge(last));
     }
@@ -162,6 +174,7 @@ pub(super) fn extrapolate(
     change.scale(kind.scale(factor, width_ms));
     Some(kept(&change))
 }
+
 /// The change from the first, or from zero, to the last, at the coarsest resolution there is.
 fn change(
     counter: bool,
@@ -174,6 +187,11 @@ fn change(
         // A lone sample, counted from zero.
         return window.points.first().map(float).ok_or(Incompatible);
     };
+    if counter && window.plain && !window.use_starts {
+        let mut change = float(last);
+        change.combine(&float(first), Sign::Minus)?;
+        return Ok(change);
+    }
     let (mut previous, mut sum) = (float(first), float(last));
     let rest: Vec<FloatHistogram> = if counter {
         window.points.iter().skip(1).map(float).collect()

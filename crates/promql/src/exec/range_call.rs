@@ -132,6 +132,7 @@ impl<'q> Exec<'q> {
                         work.series(columns, stepped)
                     },
                     item: Amount::cells(grid.count as u64),
+                    newest_at: None,
                 };
                 self.each_series((id, source), &each, |series, made| {
                     if let Some(trace) = &self.trace {

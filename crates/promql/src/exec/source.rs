@@ -1,5 +1,6 @@
 //! Series from the store.
 
+use ferula_model::Timestamp;
 use ferula_storage::{Columns, SelectedSeries};
 
 use super::parallel::{BATCH, in_order, items_ahead};
@@ -85,6 +86,8 @@ pub(super) struct Each<F, M> {
     pub(super) make: M,
     /// What the result of a series takes.
     pub(super) item: Amount,
+    /// The instant of which the newest sample not after it is wanted, if that is all.
+    pub(super) newest_at: Option<Timestamp>,
 }
 
 impl<'q> Exec<'q> {
@@ -117,7 +120,11 @@ impl<'q> Exec<'q> {
                 let Some(decoder) = &mut decoder else {
                     return Ok(());
                 };
-                made.samples = decode(source, &all[from + i], decoder)?;
+                let series = &all[from + i];
+                made.samples = match newest(series, each.newest_at, &mut decoder.columns) {
+                    true => 1,
+                    false => decode(source, series, decoder)?,
+                };
                 (each.make)(&mut decoder.columns, &mut decoder.scratch, &mut made.item)
             }
         };
@@ -196,6 +203,7 @@ impl<'q> Exec<'q> {
                 Ok(())
             },
             item: Amount::cells(grid.count as u64),
+            newest_at: (refs.count() == 1).then(|| refs.get(0)),
         };
         self.each_series((id, source), &each, |series, made| {
             self.look_seen(id, &made.item)?;
@@ -220,12 +228,27 @@ impl<'q> Exec<'q> {
                 Ok(())
             },
             item: Amount::cells(grid.count as u64),
+            newest_at: None,
         };
         self.each_series((id, source), &each, |series, made| {
             self.look_seen(id, &made.item)?;
             sink(Meta::named(&series.labels), &mut made.item.row)
         })
     }
+}
+
+/// Puts the newest sample not after `at` into `columns`, if it is known without decoding.
+fn newest(series: &SelectedSeries, at: Option<Timestamp>, columns: &mut Columns) -> bool {
+    let Some((timestamp, value)) = at.and_then(|at| {
+        let newest = series.source.newest();
+        newest.filter(|(timestamp, _)| *timestamp <= at)
+    }) else {
+        return false;
+    };
+    columns.clear();
+    columns.timestamps.push(timestamp);
+    columns.values.push(value);
+    true
 }
 
 /// Decodes a series' samples; gives back how many there are.

@@ -5,8 +5,9 @@ use ferula_storage::{Columns, HistogramPoint};
 
 use super::extended::Edges;
 use super::native_range::{self, Floats, Notes, Points};
+use super::runs::Runs;
 use super::{ABSENT, Column, Looked, Row};
-use crate::budget::{Budget, Patience, histogram_weight};
+use crate::budget::{Budget, Patience};
 use crate::error::{QueryError, Stage};
 use crate::functions::lanes::each_window;
 use crate::functions::over_time::{self, seconds};
@@ -69,6 +70,7 @@ pub(super) struct Work<'a> {
     budget: &'a Budget,
     by_step: bool,
     spans: Spans,
+    runs: Runs,
     resets: Vec<usize>,
     scratch: Vec<f64>,
 }
@@ -93,6 +95,7 @@ impl<'a> Work<'a> {
             budget,
             by_step,
             spans: Spans::default(),
+            runs: Runs::default(),
             resets: Vec::new(),
             scratch: Vec::new(),
         }
@@ -166,7 +169,12 @@ impl<'a> Work<'a> {
     }
 
     /// Corrects all steps whose windows hold histograms, and counts these.
-    fn histograms(&self, columns: &Columns, stepped: &mut Stepped) -> Result<(), QueryError> {
+    fn histograms(&mut self, columns: &Columns, stepped: &mut Stepped) -> Result<(), QueryError> {
+        let growth = match self.call.func {
+            RangeFunc::Extrapolated(kind) => kind.is_counter(),
+            _ => false,
+        };
+        self.runs.find(&columns.histograms, growth);
         let starts = self.starts(columns);
         let mut patience = Patience::new(self.budget);
         let Stepped {
@@ -181,12 +189,9 @@ impl<'a> Work<'a> {
             let window =
                 histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
             if !window.is_empty() {
-                let weight = |points: &[HistogramPoint]| -> u64 {
-                    points.iter().map(|p| histogram_weight(&p.histogram)).sum()
-                };
                 let at_step = Looked {
-                    at: weight(window),
-                    read: weight(&window[seen.max(lo) - lo..]),
+                    at: self.runs.weight(lo, hi),
+                    read: self.runs.weight(seen.max(lo), hi),
                 };
                 patience.spend(at_step.at)?;
                 looked.add(at_step);
@@ -198,6 +203,11 @@ impl<'a> Work<'a> {
                     timestamps: &columns.timestamps[floats.clone()],
                     starts: starts.get(floats.clone()).unwrap_or_default(),
                     values: &columns.values[floats],
+                };
+                let window = Points {
+                    points: window,
+                    use_starts: self.call.uses_starts,
+                    plain: growth && self.runs.is_plain(lo, hi),
                 };
                 self.with_histograms(step, floats, window, row, notes);
             }
@@ -369,22 +379,16 @@ impl<'a> Work<'a> {
         result
     }
 
-    fn points<'c>(&self, points: &'c [HistogramPoint]) -> Points<'c> {
-        Points {
-            points,
-            use_starts: self.call.uses_starts,
-        }
-    }
-
     /// Corrects a step whose window holds histograms.
     fn with_histograms(
         &self,
         step: usize,
         samples: Floats<'_>,
-        histograms: &[HistogramPoint],
+        window: Points<'_>,
         row: &mut Row,
         notes: &mut Notes,
     ) {
+        let histograms = window.points;
         let floats = samples.timestamps;
         let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
         let value = &mut row.values[step];
@@ -419,8 +423,7 @@ impl<'a> Work<'a> {
             }
             RangeFunc::Extrapolated(kind) if floats.is_empty() => {
                 let windows = (self.windows.edges(step), self.windows.width_ms);
-                let points = self.points(histograms);
-                let result = native_range::extrapolate(kind, points, windows, notes);
+                let result = native_range::extrapolate(kind, window, windows, notes);
                 row.histograms.extend(result.map(|h| (step as u32, h)));
             }
             RangeFunc::Sum | RangeFunc::Avg | RangeFunc::Extrapolated(_) => {
@@ -437,7 +440,7 @@ impl<'a> Work<'a> {
                     (0, Some(before)) if floats.last().is_none_or(|&t| before.timestamp >= t) => {
                         *value = ABSENT;
                         let per_second = self.call.func == RangeFunc::Irate;
-                        let pair = self.points(&histograms[histograms.len() - 2..]);
+                        let pair = window.last_two();
                         let result = native_range::between(per_second, pair, notes);
                         row.histograms.extend(result.map(|h| (step as u32, h)));
                     }
@@ -449,7 +452,7 @@ impl<'a> Work<'a> {
                 }
             }
             RangeFunc::Changes => *value = native_range::changes(samples, histograms),
-            RangeFunc::Resets => *value = native_range::resets(samples, self.points(histograms)),
+            RangeFunc::Resets => *value = native_range::resets(samples, window),
             RangeFunc::Min
             | RangeFunc::Max
             | RangeFunc::Stddev
