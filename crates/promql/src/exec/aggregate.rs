@@ -48,9 +48,25 @@ impl Variance {
 
 /// The histograms of groups and steps that have any.
 struct HistogramCells<'b> {
-    /// By the cell's index.
-    cells: HashMap<usize, Folded>,
+    /// By the cell's index; nothing where floats came first, as the reference then only notices
+    /// that there are histograms.
+    cells: HashMap<usize, Option<Folded>>,
+    /// Whether any cell met histograms that do not go together.
+    any_incompatible: bool,
     room: Charge<'b>,
+}
+
+impl HistogramCells<'_> {
+    /// Hides the floats of a row whose cells, which begin at `start`, have no result any more: as
+    /// in the reference, nobody asks what else is in the group.
+    fn mask(&self, start: usize, row: &mut Row) {
+        for (step, value) in row.values.iter_mut().enumerate() {
+            let cell = self.cells.get(&(start + step)).and_then(Option::as_ref);
+            if cell.is_some_and(Folded::is_incompatible) {
+                *value = ABSENT;
+            }
+        }
+    }
 }
 
 /// The accumulators of all groups at all steps, group by group.
@@ -64,6 +80,15 @@ enum Cells {
 }
 
 impl Cells {
+    /// Whether a cell of a sum or a mean has any floats.
+    fn is_taken(&self, index: usize) -> bool {
+        match self {
+            Self::Sum(cells) => !is_absent(cells[index].sum),
+            Self::Avg(cells) => !cells[index].is_empty(),
+            Self::Number(_) | Self::Variance(_) => false,
+        }
+    }
+
     fn new(op: AggregateOp) -> Self {
         match op {
             AggregateOp::Sum => Self::Sum(Vec::new()),
@@ -222,6 +247,7 @@ impl<'q> Exec<'q> {
         let mut cells = Cells::new(op);
         let mut folded = HistogramCells {
             cells: HashMap::new(),
+            any_incompatible: false,
             room: self.budget.charge(Amount::NONE)?,
         };
         let mut room: Charge<'_> = self.budget.charge(Amount::NONE)?;
@@ -234,9 +260,12 @@ impl<'q> Exec<'q> {
             let start = group * grid.count;
             room.set(cells.amount(groups.len() * grid.count))?;
             cells.resize(groups.len() * grid.count);
+            if folded.any_incompatible {
+                folded.mask(start, row);
+            }
             cells.fold(op, start..start + grid.count, row);
             if matches!(op, AggregateOp::Sum | AggregateOp::Avg) {
-                self.fold_histograms(aggregate, meta, start, row, &mut folded)?;
+                self.fold_histograms(aggregate, meta, (start, row), &cells, &mut folded)?;
             }
             Ok(())
         })?;
@@ -260,18 +289,24 @@ impl<'q> Exec<'q> {
         &self,
         aggregate: &Aggregate,
         meta: Meta<'_>,
-        start: usize,
-        row: &Row,
+        (start, row): (usize, &Row),
+        floats: &Cells,
         folded: &mut HistogramCells<'_>,
     ) -> Result<(), QueryError> {
         for (step, h) in &row.histograms {
-            match folded.cells.entry(start + *step as usize) {
+            let index = start + *step as usize;
+            match folded.cells.entry(index) {
+                Entry::Vacant(cell) if floats.is_taken(index) => {
+                    cell.insert(None);
+                }
                 Entry::Vacant(cell) => {
                     folded.room.grow(Amount::samples(histogram_weight(h)))?;
-                    cell.insert(Folded::new(h, aggregate.op == AggregateOp::Avg));
+                    cell.insert(Some(Folded::new(h, aggregate.op == AggregateOp::Avg)));
                 }
                 Entry::Occupied(mut cell) => {
-                    if cell.get_mut().add(h).is_err() {
+                    let cell = cell.get_mut().as_mut();
+                    if cell.is_some_and(|cell| cell.add(h).is_err()) {
+                        folded.any_incompatible = true;
                         self.note_mixed_buckets(meta.shown_name(self), aggregate.child_span);
                     }
                 }
@@ -293,10 +328,12 @@ impl<'q> Exec<'q> {
             let Some(cell) = folded.cells.remove(&(start + step)) else {
                 continue;
             };
-            self.note_merged(cell.merged(), Purpose::Aggregation, span);
+            if let Some(cell) = &cell {
+                self.note_merged(cell.merged(), Purpose::Aggregation, span);
+            }
             if is_absent(row.values[step]) {
-                row.histograms
-                    .extend(cell.finish().map(|h| (step as u32, h)));
+                let histogram = cell.and_then(Folded::finish);
+                row.histograms.extend(histogram.map(|h| (step as u32, h)));
             } else {
                 row.values[step] = ABSENT;
                 self.notes.warn(

@@ -178,6 +178,11 @@ impl Folded {
         Ok(())
     }
 
+    /// Whether histograms met that do not go together.
+    pub(super) fn is_incompatible(&self) -> bool {
+        self.incompatible
+    }
+
     /// What combining took; hints that contradict each other count wherever they were.
     pub(super) fn merged(&self) -> Merged {
         Merged {

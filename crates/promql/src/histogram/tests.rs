@@ -47,6 +47,15 @@ fn d() -> FloatHistogram {
 }
 
 #[test]
+fn nothing_negated_is_negative() {
+    let mut h = histogram(0, (0.0, 0.0), (0.0, 0.0), &[], &[]);
+    h.scale(-1.0);
+    let negated = FloatHistogram::from(&h.to_model()).to_model();
+    assert_eq!(negated.sum.to_bits(), (-0.0_f64).to_bits());
+    assert_eq!(negated.count().to_bits(), (-0.0_f64).to_bits());
+}
+
+#[test]
 fn estimates_as_the_reference() {
     let quantiles = [
         (a(), 0.1, 0.001),

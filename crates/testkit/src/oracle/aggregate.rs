@@ -142,19 +142,27 @@ impl Eval<'_> {
         let is_mean = aggregate.op == AggregateOp::Avg;
         let members = &group.members;
         let floats: Vec<f64> = members.iter().filter_map(|e| e.val.float()).collect();
-        let hists: Vec<(&Labels, &Hist)> = members
+        let hists: Vec<(usize, &Labels, &Hist)> = members
             .iter()
-            .filter_map(|e| Some((&e.labels, e.val.hist()?)))
+            .enumerate()
+            .filter_map(|(i, e)| Some((i, &e.labels, e.val.hist()?)))
             .collect();
         if hists.is_empty() {
             let total = if is_mean { mean(&floats) } else { sum(&floats) };
             return Some(Val::Float(total));
         }
-        let mut total = Total::new(hists[0].1, is_mean);
+        if hists[0].0 > 0 {
+            // After a float, histograms are only noticed.
+            let text = "encountered a mix of histograms and floats for aggregation";
+            self.notes.warn(text, at);
+            return None;
+        }
+        let mut total = Total::new(hists[0].2, is_mean);
         let mut mixed = false;
-        for (labels, next) in &hists[1..] {
+        let mut looked_at = members.len();
+        for (i, labels, next) in &hists[1..] {
             if total.add(next).is_err() {
-                mixed = true;
+                (mixed, looked_at) = (true, *i);
                 let name = ferula_model::text::quote::quoted(labels.metric_name()).to_string();
                 let text = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name";
                 self.notes.warn(format!("{text} {name}"), at);
@@ -171,7 +179,7 @@ impl Eval<'_> {
             let text = "mismatched custom buckets were reconciled during aggregation";
             self.notes.info(text, at);
         }
-        if !floats.is_empty() {
+        if members[..looked_at].iter().any(|e| e.val.float().is_some()) {
             let text = "encountered a mix of histograms and floats for aggregation";
             self.notes.warn(text, at);
             return None;
