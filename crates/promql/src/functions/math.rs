@@ -25,8 +25,8 @@ pub(crate) fn by_name(name: &str) -> Option<Math> {
         "sinh" => f64::sinh,
         "cosh" => f64::cosh,
         "tanh" => f64::tanh,
-        "asinh" => f64::asinh,
-        "acosh" => f64::acosh,
+        "asinh" => asinh,
+        "acosh" => acosh,
         "atanh" => f64::atanh,
         "deg" => |v| v * 180.0 / PI,
         "rad" => |v| v * PI / 180.0,
@@ -53,14 +53,35 @@ pub(crate) fn round(v: f64, to: f64) -> f64 {
     (v * inverse + 0.5).floor() / inverse
 }
 
-/// `v` within `[lo, hi]`; NaN if any of the three is.
+/// `v` within `[lo, hi]`; NaN if any of the three is, unless an infinity decides.
 pub(crate) fn clamp(v: f64, lo: f64, hi: f64) -> f64 {
     max(lo, min(hi, v))
 }
 
-/// The smaller; NaN if any is, and −0 below 0.
+/// From here on, the square root of `v * v + 1` is `v`, and doubling `v` may be too much.
+const LARGE: f64 = 268_435_456.0;
+
+fn asinh(v: f64) -> f64 {
+    if v.abs() > LARGE {
+        (v.abs().ln() + std::f64::consts::LN_2).copysign(v)
+    } else {
+        v.asinh()
+    }
+}
+
+fn acosh(v: f64) -> f64 {
+    if v > LARGE {
+        v.ln() + std::f64::consts::LN_2
+    } else {
+        v.acosh()
+    }
+}
+
+/// The smaller: −Inf if any is, else NaN if any is, and −0 below 0.
 pub(crate) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
         f64::NAN
     } else if a == 0.0 && b == 0.0 {
         if a.is_sign_negative() { a } else { b }
@@ -69,7 +90,7 @@ pub(crate) fn min(a: f64, b: f64) -> f64 {
     }
 }
 
-/// The larger; NaN if any is, and 0 above −0.
+/// The larger: +Inf if any is, else NaN if any is, and 0 above −0.
 pub(crate) fn max(a: f64, b: f64) -> f64 {
     -min(-a, -b)
 }

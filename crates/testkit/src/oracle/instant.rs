@@ -163,6 +163,9 @@ fn of_float(name: &str, v: f64, params: &[f64]) -> Made {
         "sinh" => v.sinh(),
         "cosh" => v.cosh(),
         "tanh" => v.tanh(),
+        // Twice as much would be infinite, where the logarithm of twice as much is not.
+        "asinh" if v.abs() > 1e300 => (v.abs().ln() + std::f64::consts::LN_2).copysign(v),
+        "acosh" if v > 1e300 => v.ln() + std::f64::consts::LN_2,
         "asinh" => v.asinh(),
         "acosh" => v.acosh(),
         "atanh" => v.atanh(),

@@ -175,7 +175,9 @@ pub(super) fn extremum(values: &[f64], better: fn(f64, f64) -> bool) -> f64 {
 
 /// IEEE minimum: NaN if one is, −0 below +0.
 pub(super) fn min(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() {
+    if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
+        f64::NEG_INFINITY
+    } else if a.is_nan() || b.is_nan() {
         f64::NAN
     } else if a == b {
         if a.is_sign_negative() { a } else { b }
