@@ -1,8 +1,10 @@
 //! One query and what both servers said to it.
 
 use ferula_promql::Times;
-use ferula_promql::syntax::ast::Expr;
+use ferula_promql::syntax::ast::{AggregateOp, Expr};
 use ferula_promql::syntax::{ParseOptions, parse};
+
+use ferula_testkit::random::RandomQuery;
 
 use super::reply::Reply;
 
@@ -15,6 +17,8 @@ pub struct Case {
     pub times: Times,
     /// Its tree.
     pub expr: Expr,
+    /// Whether names are dropped at the end only.
+    pub delayed_names: bool,
     /// What Ferula says.
     pub ferula: Reply,
     /// What Prometheus says.
@@ -22,6 +26,14 @@ pub struct Case {
 }
 
 impl Case {
+    /// The query with its times.
+    pub(super) fn query(&self) -> RandomQuery {
+        RandomQuery {
+            text: self.text.clone(),
+            times: self.times,
+        }
+    }
+
     /// Whether a node of the tree satisfies `wanted`.
     pub fn has(&self, mut wanted: impl FnMut(&Expr) -> bool) -> bool {
         let mut found = false;
@@ -32,6 +44,22 @@ impl Case {
     /// Whether one of the functions is called.
     pub fn calls(&self, names: &[&str]) -> bool {
         self.has(|expr| matches!(expr, Expr::Call(call) if names.contains(&call.func.name)))
+    }
+
+    /// The function the whole query is a call of, or nothing.
+    pub fn function(&self) -> &str {
+        match self.expr.unparen() {
+            Expr::Call(call) => call.func.name,
+            _ => "",
+        }
+    }
+
+    /// The operator the whole query aggregates with.
+    pub fn aggregation(&self) -> Option<AggregateOp> {
+        match self.expr.unparen() {
+            Expr::Aggregate(aggregate) => Some(aggregate.op),
+            _ => None,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use ferula_testkit::random::RandomQuery;
 
 use super::case::{Case, tree};
 use super::compare::{Difference, differences};
-use super::known::{KNOWN, Known};
+use super::known::KNOWN;
 use super::pair::Pair;
 
 /// The grid on which what is inside a subquery is compared: no scenario has finer samples, and no
@@ -17,41 +17,49 @@ use super::pair::Pair;
 const INNER_STEP_MS: i64 = 15_000;
 const INNER_REACH_MS: i64 = 20 * 60_000;
 
+/// How often a query is asked again to see whether the reference agrees with itself.
+const AGAIN: usize = 16;
+
+/// The class of differences that come and go.
+const UNSTABLE: &str = "answers that change from one time to the next";
+
 /// The causes that together explain how a case's answers differ, if they do: each difference by
-/// itself, or all as consequences of what a part of the query alone shows.
+/// itself, or what is left as a consequence of what a part of the query alone shows.
 pub(super) fn explain(
     pair: &mut Pair,
     case: &Case,
     differences: &[Difference],
-) -> Result<Option<BTreeSet<&'static str>>> {
-    if let Some(classes) = directly(case, differences, |_| true) {
+) -> Result<Option<Classes>> {
+    if let Some(classes) = directly(case, differences) {
         return Ok(Some(classes));
     }
-    for part in parts(case) {
-        let part = pair.ask(&part)?;
+    for query in parts(case) {
+        let part = pair.ask(&query)?;
         let differences = self::differences(&part);
-        if differences.is_empty() {
-            continue;
-        }
-        if let Some(classes) = directly(&part, &differences, |known| known.spreads) {
+        if let Some(classes) = directly(&part, &differences)
+            && KNOWN
+                .iter()
+                .any(|known| known.spreads && classes.contains(known.class))
+        {
             return Ok(Some(classes));
+        }
+    }
+    // Maps without order make the reference answer differently, where order matters.
+    for _ in 0..AGAIN {
+        let again = pair.ask(&case.query())?;
+        if again.ferula == case.ferula && again.prometheus != case.prometheus {
+            return Ok(Some(Classes::from([UNSTABLE])));
         }
     }
     Ok(None)
 }
 
-/// The causes of each difference, if all have one that is `fit`.
-fn directly(
-    case: &Case,
-    differences: &[Difference],
-    fit: fn(&Known) -> bool,
-) -> Option<BTreeSet<&'static str>> {
-    let cause = |difference| {
-        let known = KNOWN.iter().filter(|known| fit(known));
-        known
-            .into_iter()
-            .find(|known| (known.excuses)(case, difference))
-    };
+/// Names of listed causes.
+pub(super) type Classes = BTreeSet<&'static str>;
+
+/// The causes of each difference, if all have one.
+pub(super) fn directly(case: &Case, differences: &[Difference]) -> Option<Classes> {
+    let cause = |difference| KNOWN.iter().find(|known| (known.excuses)(case, difference));
     let classes = differences
         .iter()
         .map(|difference| Some(cause(difference)?.class));

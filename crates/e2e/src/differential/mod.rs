@@ -10,9 +10,13 @@ mod compare;
 mod explain;
 mod known;
 mod pair;
+mod relation;
 mod reply;
 mod report;
 mod shrink;
+
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 

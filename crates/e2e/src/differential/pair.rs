@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use ferula_model::{Counts, Timestamp};
+use ferula_model::{Counts, Timestamp, is_stale};
 use ferula_promql::Times;
 use ferula_promql::syntax::functions::FUNCTIONS;
 use ferula_testkit::random::{Allowed, RandomQuery, RandomSample, RandomSeries, Scenario};
@@ -95,8 +95,9 @@ impl Pair {
     pub fn load(&mut self, scenario: &Scenario) -> Result<()> {
         for chunk in scenario.series.chunks(SERIES_PER_REQUEST) {
             // The reference commits floats, integer histograms and float histograms of a request one
-            // after the other, and drops what is then out of order. So the runs of each kind travel
-            // apart: the nth of every series in the nth request.
+            // after the other, and drops what is then out of order; a stale marker becomes what the
+            // sample committed last was. So the runs of each kind travel apart: the nth of every
+            // series in the nth request.
             let runs: Vec<Vec<Run<'_>>> = chunk
                 .iter()
                 .map(|series| {
@@ -136,6 +137,7 @@ impl Pair {
             text: query.text.clone(),
             times: query.times,
             expr,
+            delayed_names: self.delayed_names,
             ferula: ask(&mut self.ferula, "ferula")?,
             prometheus: ask(&mut self.prometheus, "prometheus")?,
         })
@@ -147,6 +149,7 @@ type Run<'a> = &'a [(Timestamp, RandomSample)];
 
 fn kind(sample: &RandomSample) -> u8 {
     match sample {
+        RandomSample::Float(value) if is_stale(*value) => 3,
         RandomSample::Float(_) => 0,
         RandomSample::Histogram(histogram) => match histogram.counts {
             Counts::Integer { .. } => 1,

@@ -1,5 +1,6 @@
 //! Range vectors, and the functions that take them.
 
+use super::selector::held_together;
 use super::{QueryGen, Vector, Want};
 use crate::random::data::Kind;
 
@@ -115,7 +116,7 @@ impl QueryGen<'_> {
             let (width, step) = (self.width(), self.resolution());
             let modifiers = self.modifiers();
             let text = format!("{}[{width}:{step}]{modifiers}", inner.operand());
-            return (text, inner.labels);
+            return (held_together(text), inner.labels);
         }
         let metric = match of {
             Of::Counters => self.metric(&[Kind::Counter, Kind::Counter, Kind::Buckets]),
@@ -142,7 +143,7 @@ impl QueryGen<'_> {
         let extended = self.extended(function);
         let modifiers = self.modifiers();
         let text = format!("{series}[{width}]{extended}{modifiers}");
-        (text, metric.labels.to_vec())
+        (held_together(text), metric.labels.to_vec())
     }
 
     /// `anchored` or `smoothed` where the function takes it.

@@ -38,7 +38,8 @@ impl QueryGen<'_> {
             ""
         };
         let modifiers = self.modifiers();
-        Vector::new(format!("{series}{smoothed}{modifiers}"), metric.labels)
+        let text = held_together(format!("{series}{smoothed}{modifiers}"));
+        Vector::new(text, metric.labels)
     }
 
     pub(super) fn histogram_metric(&mut self) -> Metric {
@@ -103,5 +104,15 @@ impl QueryGen<'_> {
             4 => format!("{label}!~\"{}.+\"", quoted(&one[..one.len() - 1])),
             _ => format!("{label}=~\"{}.*\"", quoted(&one[..one.len() - 1])),
         }
+    }
+}
+
+/// A text in parentheses if it ends with a computed offset: an operator behind that would become
+/// part of the duration.
+pub(super) fn held_together(text: String) -> String {
+    if text.contains(" offset (") || text.contains(" offset -(") {
+        format!("({text})")
+    } else {
+        text
     }
 }
