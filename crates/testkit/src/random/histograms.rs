@@ -157,7 +157,11 @@ impl CustomWalk {
         }
         let literal = Literal {
             schema: SCHEMA_CUSTOM,
-            count: self.populations.values().sum(),
+            // Not `sum`, which makes −0 of nothing.
+            count: self
+                .populations
+                .values()
+                .fold(0.0, |sum, count| sum + count),
             sum: self.sum,
             positive: self.populations.clone(),
             custom_values: self.bounds.to_vec(),
