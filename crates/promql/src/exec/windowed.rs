@@ -1,6 +1,7 @@
 //! Functions of range vectors: one pass over a series' samples for all steps.
 
 use ferula_model::Timestamp;
+use ferula_model::text::number::Form;
 use ferula_storage::{Columns, HistogramPoint};
 
 use super::extended::Edges;
@@ -189,6 +190,9 @@ impl<'a> Work<'a> {
             let window =
                 histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
             if !window.is_empty() {
+                if self.call.func == RangeFunc::Smooth {
+                    self.factors(step)?;
+                }
                 let at_step = Looked {
                     at: self.runs.weight(lo, hi),
                     read: self.runs.weight(seen.max(lo), hi),
@@ -364,19 +368,32 @@ impl<'a> Work<'a> {
 
     fn smooth(&self, vs: &[f64], out: &mut [f64]) -> Result<(), QueryError> {
         let mut result = Ok(());
-        let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
         self.spans.each(|step, lo, hi| {
-            let (smoothing, trend) = (param(0, step), param(1, step));
-            for (factor, name, letter) in [(smoothing, "smoothing", 's'), (trend, "trend", 't')] {
-                if !(factor > 0.0 && factor < 1.0) && result.is_ok() {
-                    result = Err(QueryError::execution(format!(
-                        "invalid {name} factor. Expected: 0 < {letter}f < 1, got: {factor:.6}"
-                    )));
-                }
+            if lo < hi && result.is_ok() {
+                result = self.factors(step).map(|[smoothing, trend]| {
+                    let smooth = regression::smooth(&vs[lo..hi], smoothing, trend);
+                    out[step] = smooth.unwrap_or(ABSENT);
+                });
             }
-            out[step] = regression::smooth(&vs[lo..hi], smoothing, trend).unwrap_or(ABSENT);
         });
         result
+    }
+
+    /// The factors of `double_exponential_smoothing`, which are judged where there are samples.
+    fn factors(&self, step: usize) -> Result<[f64; 2], QueryError> {
+        let factors = [0, 1].map(|i| self.params.get(i).map_or(f64::NAN, |p| p.get(step)));
+        for (factor, name, letter) in [(factors[0], "smoothing", 's'), (factors[1], "trend", 't')] {
+            if factor <= 0.0 || factor >= 1.0 {
+                let got = match factor.is_finite() {
+                    true => format!("{factor:.6}"),
+                    false => Form::General.show(factor).to_string(),
+                };
+                return Err(QueryError::execution(format!(
+                    "invalid {name} factor. Expected: 0 < {letter}f < 1, got: {got}"
+                )));
+            }
+        }
+        Ok(factors)
     }
 
     /// Corrects a step whose window holds histograms.
