@@ -31,11 +31,14 @@ impl Seen<'_> {
         }
         if hists.is_empty() {
             let first = floats[0].1;
-            let mut d = floats[floats.len() - 1].1 - if zero.is_some() { 0.0 } else { first };
+            let mut d = floats[floats.len() - 1].1 - first;
             for pair in self.window.samples.windows(2).filter(|_| counter) {
                 if was_reset(&pair[0], &pair[1]) {
                     d += pair[0].val.float()?;
                 }
+            }
+            if zero.is_some() {
+                d += first;
             }
             let factor = self.factor(func, first, d);
             return Some(Val::Float(d * factor));
