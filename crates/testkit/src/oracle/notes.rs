@@ -21,7 +21,7 @@ pub(super) struct Notes {
     /// Repairs of classic histograms, one text per place (§9.8).
     repairs: RefCell<BTreeMap<u32, Vec<Repair>>>,
     /// Metrics with samples whose counting overlaps: in how many windows, and where (§9.2).
-    overlaps: RefCell<BTreeMap<String, (u64, u32)>>,
+    overlaps: RefCell<BTreeMap<String, (u64, BTreeSet<u32>)>>,
 }
 
 /// A classic histogram that had to be made monotonic.
@@ -50,7 +50,9 @@ impl Notes {
     /// Notes a window with samples that count from before the sample before them.
     pub(super) fn overlapping(&self, name: String, at: u32) {
         let mut overlaps = self.overlaps.borrow_mut();
-        overlaps.entry(name).or_insert((0, at)).0 += 1;
+        let (count, places) = overlaps.entry(name).or_default();
+        *count += 1;
+        places.insert(at);
     }
 
     /// The texts of warnings and infos, with places in the query `text`.
@@ -58,14 +60,15 @@ impl Notes {
     /// The third list has the same texts at other places.
     pub(super) fn render(self, text: &str) -> (Vec<String>, Vec<String>, Vec<String>) {
         let (mut warnings, mut infos) = (self.warnings.into_inner(), self.infos.into_inner());
-        for (name, (count, at)) in self.overlaps.into_inner() {
+        for (name, (count, places)) in self.overlaps.into_inner() {
             let often = match count {
                 1 => String::new(),
                 _ => format!(" ({count} occurrences)"),
             };
             let text =
                 "sample has start time that overlaps with previous sample timestamp for metric";
-            warnings.push((format!("{text} {name}{often}"), at));
+            let text = format!("{text} {name}{often}");
+            warnings.extend(places.into_iter().map(|at| (text.clone(), at)));
         }
         for (at, repairs) in self.repairs.into_inner() {
             infos.push((repair_text(&repairs), at));
