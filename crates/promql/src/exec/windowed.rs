@@ -13,8 +13,8 @@ use crate::error::{QueryError, Stage};
 use crate::functions::lanes::each_window;
 use crate::functions::over_time::{self, seconds};
 use crate::functions::rate::{StartedCounters, between, extrapolate};
-use crate::functions::regression::{self, Line};
-use crate::functions::sum::{Compensated, Mean, Variance};
+use crate::functions::regression::{self, KnownTimes, Line};
+use crate::functions::sum::{Compensated, Variance, mean};
 use crate::plan::{Grid, RangeCall, RangeFunc};
 use crate::select::{Spans, Windows};
 
@@ -72,6 +72,7 @@ pub(super) struct Work<'a> {
     by_step: bool,
     spans: Spans,
     runs: Runs,
+    times: KnownTimes,
     resets: Vec<usize>,
     scratch: Vec<f64>,
 }
@@ -97,6 +98,7 @@ impl<'a> Work<'a> {
             by_step,
             spans: Spans::default(),
             runs: Runs::default(),
+            times: KnownTimes::default(),
             resets: Vec::new(),
             scratch: Vec::new(),
         }
@@ -297,9 +299,9 @@ impl<'a> Work<'a> {
             RangeFunc::Avg => each_window(
                 spans,
                 1,
-                |_, _| Mean::default(),
-                |mean, i| mean.add(vs[i]),
-                |step, mean| out[step] = mean.value(),
+                |_, _| Compensated::NOTHING,
+                |sum, i| sum.add(vs[i]),
+                |step, sum| out[step] = mean(sum, &vs[spans.get(step)]),
             ),
             RangeFunc::Count => each(out, &mut |_, v| v.len() as f64),
             RangeFunc::Present => each(out, &mut |_, _| 1.0),
@@ -339,28 +341,43 @@ impl<'a> Work<'a> {
                     }
                 });
             }
-            RangeFunc::Deriv => each_window(
-                spans,
-                2,
-                |_, first| Line::new(ts[first], vs[first]),
-                |line, i| line.add(ts[i], vs[i]),
-                |step, line| out[step] = line.fit().0,
-            ),
+            RangeFunc::Deriv => {
+                let times = &mut self.times;
+                times.find(ts);
+                each_window(
+                    spans,
+                    2,
+                    |step, first| {
+                        let window = (first, spans.get(step).end);
+                        Line::new(ts[first], vs[first], times.of(ts, window, ts[first]))
+                    },
+                    |line, i| line.add(ts[i], vs[i]),
+                    |step, line| out[step] = line.fit().0,
+                );
+            }
             RangeFunc::Quantile => spans.each(|step, lo, hi| {
                 if lo < hi {
                     out[step] = over_time::quantile_of(param(0, step), &vs[lo..hi], scratch);
                 }
             }),
-            RangeFunc::PredictLinear => each_window(
-                spans,
-                2,
-                |step, first| Line::new(self.grid.at(step), vs[first]),
-                |line, i| line.add(ts[i], vs[i]),
-                |step, line| {
-                    let (slope, at) = line.fit();
-                    out[step] = slope * param(0, step) + at;
-                },
-            ),
+            RangeFunc::PredictLinear => {
+                let (times, grid) = (&mut self.times, self.grid);
+                times.find(ts);
+                each_window(
+                    spans,
+                    2,
+                    |step, first| {
+                        let window = (first, spans.get(step).end);
+                        let at = grid.at(step);
+                        Line::new(at, vs[first], times.of(ts, window, at))
+                    },
+                    |line, i| line.add(ts[i], vs[i]),
+                    |step, line| {
+                        let (slope, at) = line.fit();
+                        out[step] = slope * param(0, step) + at;
+                    },
+                );
+            }
             RangeFunc::Smooth => return self.smooth(vs, out),
         }
         Ok(())

@@ -11,6 +11,12 @@ pub(crate) struct Compensated {
 }
 
 impl Compensated {
+    /// What a first value is added to so that it comes out as it is, a negative zero included.
+    pub(crate) const NOTHING: Self = Self {
+        sum: -0.0,
+        lost: 0.0,
+    };
+
     /// Adds `x`.
     #[inline]
     pub(crate) fn add(&mut self, x: f64) {
@@ -107,6 +113,18 @@ impl Mean {
     }
 }
 
+/// The mean of a window, given the sum of its values.
+pub(crate) fn mean(sum: Compensated, values: &[f64]) -> f64 {
+    if sum.sum.is_finite() {
+        let count = values.len() as f64;
+        return sum.sum / count + sum.lost / count;
+    }
+    // Somewhere the sum left the numbers there are; step by step the mean may not.
+    let mut mean = Mean::default();
+    values.iter().for_each(|&v| mean.add(v));
+    mean.value()
+}
+
 /// A population variance after Welford, compensated.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Variance {
@@ -174,10 +192,16 @@ mod tests {
         sum.value_over_time()
     }
 
+    /// The mean by way of the sum, which must be what it is step by step.
     fn mean(values: &[f64]) -> f64 {
-        let mut mean = Mean::default();
-        values.iter().for_each(|&v| mean.add(v));
-        mean.value()
+        let (mut sum, mut mean) = (Compensated::NOTHING, Mean::default());
+        for &v in values {
+            sum.add(v);
+            mean.add(v);
+        }
+        let (value, step_by_step) = (super::mean(sum, values), mean.value());
+        assert_eq!(value.to_bits(), step_by_step.to_bits(), "{values:?}");
+        value
     }
 
     #[test]
@@ -192,6 +216,8 @@ mod tests {
     fn means_do_not_overflow() {
         let big = 9.988_465_674_311_58e307;
         assert_eq!(mean(&[big; 4]), big);
+        assert_eq!(mean(&[-0.0, -0.0]), 0.0);
+        assert_eq!(mean(&[0.1, -7.5, 1e-300, 3.0]), -1.1);
         assert_eq!(mean(&[f64::INFINITY, 0.0, f64::INFINITY]), f64::INFINITY);
         assert!(mean(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
     }
