@@ -41,8 +41,8 @@ pub struct EngineOptions {
     pub bytes_max: u64,
     /// How many bytes all queries may hold at once.
     pub bytes_max_total: u64,
-    /// How many threads may compute one query; all queries together use as many more threads than
-    /// there are queries as one alone could.
+    /// How many threads may compute one query: its own, and helpers, of which there is one less than
+    /// this for all queries together.
     pub threads_max: usize,
     /// The step of subqueries that state none.
     pub subquery_step: Duration,

@@ -63,13 +63,7 @@ pub(super) struct Stepped {
 
 /// A function at work, with memory that is reused from series to series.
 pub(super) struct Work<'a> {
-    call: &'a RangeCall,
-    windows: Windows,
-    grid: Grid,
-    params: &'a [Column],
-    edges: Option<Edges>,
-    budget: &'a Budget,
-    by_step: bool,
+    given: Windowed<'a>,
     spans: Spans,
     runs: Runs,
     times: KnownTimes,
@@ -78,24 +72,9 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    pub(super) fn new(windowed: Windowed<'a>) -> Self {
-        let Windowed {
-            call,
-            windows,
-            grid,
-            params,
-            edges,
-            budget,
-            by_step,
-        } = windowed;
+    pub(super) fn new(given: Windowed<'a>) -> Self {
         Self {
-            call,
-            windows,
-            grid,
-            params,
-            edges,
-            budget,
-            by_step,
+            given,
             spans: Spans::default(),
             runs: Runs::default(),
             times: KnownTimes::default(),
@@ -117,22 +96,27 @@ impl<'a> Work<'a> {
             steps,
         } = stepped;
         *notes = Notes::default();
-        row.reset(self.grid.count);
-        if let Some(edges) = self.edges {
-            let seen = edges.series((self.call.func, self.budget), columns, row, notes)?;
+        row.reset(self.given.grid.count);
+        if let Some(edges) = self.given.edges {
+            let seen = edges.series(
+                (self.given.call.func, self.given.budget),
+                columns,
+                row,
+                notes,
+            )?;
             *looked = Looked::default();
             seen.iter().for_each(|step| looked.add(*step));
-            *steps = self.by_step.then_some(seen);
+            *steps = self.given.by_step.then_some(seen);
             return Ok(());
         }
-        *looked = self.spans.find(self.windows, &columns.timestamps);
-        *steps = self.by_step.then(|| self.spans.looked());
+        *looked = self.spans.find(self.given.windows, &columns.timestamps);
+        *steps = self.given.by_step.then(|| self.spans.looked());
         if looked.at <= Patience::SAMPLES {
             self.some_steps(columns, row, notes)?;
         } else {
             let mut first = 0;
             while let Some(end) = self.spans.restrict(first, Patience::SAMPLES) {
-                self.budget.check(Stage::Evaluation)?;
+                self.given.budget.check(Stage::Evaluation)?;
                 self.some_steps(columns, row, notes)?;
                 first = end;
             }
@@ -145,7 +129,7 @@ impl<'a> Work<'a> {
 
     /// When the counting of each float began, if that matters.
     fn starts<'c>(&self, columns: &'c Columns) -> &'c [Timestamp] {
-        match self.call.uses_starts {
+        match self.given.call.uses_starts {
             true => &columns.start_timestamps,
             false => &[],
         }
@@ -173,13 +157,13 @@ impl<'a> Work<'a> {
 
     /// Corrects all steps whose windows hold histograms, and counts these.
     fn histograms(&mut self, columns: &Columns, stepped: &mut Stepped) -> Result<(), QueryError> {
-        let growth = match self.call.func {
+        let growth = match self.given.call.func {
             RangeFunc::Extrapolated(kind) => kind.is_counter(),
             _ => false,
         };
         self.runs.find(&columns.histograms, growth);
         let starts = self.starts(columns);
-        let mut patience = Patience::new(self.budget);
+        let mut patience = Patience::new(self.given.budget);
         let Stepped {
             row,
             notes,
@@ -187,12 +171,17 @@ impl<'a> Work<'a> {
             steps,
         } = stepped;
         let (mut lo, mut hi) = (0, 0);
-        for step in 0..self.windows.refs.count() {
+        for step in 0..self.given.windows.refs.count() {
             let seen = hi;
-            let window =
-                histogram_window(&columns.histograms, self.windows, step, &mut lo, &mut hi);
+            let window = histogram_window(
+                &columns.histograms,
+                self.given.windows,
+                step,
+                &mut lo,
+                &mut hi,
+            );
             if !window.is_empty() {
-                if self.call.func == RangeFunc::Smooth {
+                if self.given.call.func == RangeFunc::Smooth {
                     self.factors(step)?;
                 }
                 let at_step = Looked {
@@ -212,7 +201,7 @@ impl<'a> Work<'a> {
                 };
                 let window = Points {
                     points: window,
-                    use_starts: self.call.uses_starts,
+                    use_starts: self.given.call.uses_starts,
                     plain: growth && self.runs.is_plain(lo, hi),
                 };
                 self.with_histograms(step, floats, window, row, notes);
@@ -230,12 +219,12 @@ impl<'a> Work<'a> {
         notes: &mut Notes,
     ) {
         let (ts, vs) = (counters.timestamps, counters.values);
-        match self.call.func {
+        match self.given.call.func {
             RangeFunc::Extrapolated(kind) => {
-                let windows = (self.windows, &self.spans);
+                let windows = (self.given.windows, &self.spans);
                 // Of windows with samples of both kinds, that alone is said.
                 let has_histograms = |&step: &usize| {
-                    let (start, end) = self.windows.edges(step);
+                    let (start, end) = self.given.windows.edges(step);
                     let after = histograms.partition_point(|point| point.timestamp <= start);
                     let next = histograms.get(after);
                     next.is_some_and(|point| point.timestamp <= end)
@@ -273,13 +262,21 @@ impl<'a> Work<'a> {
                 }
             });
         };
-        let param = |i: usize, step: usize| self.params.get(i).map_or(f64::NAN, |p| p.get(step));
-        match self.call.func {
+        let param =
+            |i: usize, step: usize| self.given.params.get(i).map_or(f64::NAN, |p| p.get(step));
+        match self.given.call.func {
             RangeFunc::Extrapolated(kind) => {
-                extrapolate(kind, ts, vs, (self.windows, spans), &mut self.resets, out);
+                extrapolate(
+                    kind,
+                    ts,
+                    vs,
+                    (self.given.windows, spans),
+                    &mut self.resets,
+                    out,
+                );
             }
             RangeFunc::Irate | RangeFunc::Idelta => {
-                let per_second = self.call.func == RangeFunc::Irate;
+                let per_second = self.given.call.func == RangeFunc::Irate;
                 spans.each(|step, lo, hi| {
                     if hi - lo >= 2 {
                         let last = [hi - 2, hi - 1];
@@ -308,7 +305,7 @@ impl<'a> Work<'a> {
             RangeFunc::Min => each(out, &mut |_, v| over_time::min(v)),
             RangeFunc::Max => each(out, &mut |_, v| over_time::max(v)),
             RangeFunc::Stddev | RangeFunc::Stdvar => {
-                let root = self.call.func == RangeFunc::Stddev;
+                let root = self.given.call.func == RangeFunc::Stddev;
                 each_window(
                     spans,
                     1,
@@ -330,7 +327,7 @@ impl<'a> Work<'a> {
             RangeFunc::TimeOfMin => each(out, &mut |t, v| over_time::time_of_min(t, v)),
             RangeFunc::TimeOfMax => each(out, &mut |t, v| over_time::time_of_max(t, v)),
             RangeFunc::Changes | RangeFunc::Resets => {
-                if self.call.func == RangeFunc::Changes {
+                if self.given.call.func == RangeFunc::Changes {
                     over_time::count_up(vs, over_time::is_change, scratch);
                 } else {
                     over_time::count_up(vs, over_time::is_reset, scratch);
@@ -361,7 +358,7 @@ impl<'a> Work<'a> {
                 }
             }),
             RangeFunc::PredictLinear => {
-                let (times, grid) = (&mut self.times, self.grid);
+                let (times, grid) = (&mut self.times, self.given.grid);
                 times.find(ts);
                 each_window(
                     spans,
@@ -398,7 +395,7 @@ impl<'a> Work<'a> {
 
     /// The factors of `double_exponential_smoothing`, which are judged where there are samples.
     fn factors(&self, step: usize) -> Result<[f64; 2], QueryError> {
-        let factors = [0, 1].map(|i| self.params.get(i).map_or(f64::NAN, |p| p.get(step)));
+        let factors = [0, 1].map(|i| self.given.params.get(i).map_or(f64::NAN, |p| p.get(step)));
         for (factor, name, letter) in [(factors[0], "smoothing", 's'), (factors[1], "trend", 't')] {
             if factor <= 0.0 || factor >= 1.0 {
                 let got = match factor.is_finite() {
@@ -426,7 +423,7 @@ impl<'a> Work<'a> {
         let floats = samples.timestamps;
         let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
         let value = &mut row.values[step];
-        match self.call.func {
+        match self.given.call.func {
             RangeFunc::Count => *value = (floats.len() + histograms.len()) as f64,
             RangeFunc::Present => *value = 1.0,
             RangeFunc::First if floats.first().is_none_or(|&t| first.timestamp <= t) => {
@@ -451,12 +448,12 @@ impl<'a> Work<'a> {
                 *value = seconds(t);
             }
             RangeFunc::Sum | RangeFunc::Avg if floats.is_empty() => {
-                let mean = self.call.func == RangeFunc::Avg;
+                let mean = self.given.call.func == RangeFunc::Avg;
                 let result = native_range::fold(histograms, mean, notes);
                 row.histograms.extend(result.map(|h| (step as u32, h)));
             }
             RangeFunc::Extrapolated(kind) if floats.is_empty() => {
-                let windows = (self.windows.edges(step), self.windows.width_ms);
+                let windows = (self.given.windows.edges(step), self.given.windows.width_ms);
                 let result = native_range::extrapolate(kind, window, windows, notes);
                 row.histograms.extend(result.map(|h| (step as u32, h)));
             }
@@ -473,7 +470,7 @@ impl<'a> Work<'a> {
                     (2.., _) => {}
                     (0, Some(before)) if floats.last().is_none_or(|&t| before.timestamp >= t) => {
                         *value = ABSENT;
-                        let per_second = self.call.func == RangeFunc::Irate;
+                        let per_second = self.given.call.func == RangeFunc::Irate;
                         let pair = window.last_two();
                         let result = native_range::between(per_second, pair, notes);
                         row.histograms.extend(result.map(|h| (step as u32, h)));
