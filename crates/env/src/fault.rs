@@ -142,6 +142,10 @@ impl Disk for FaultyDisk {
         self.inner.remove(path)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.faults.sync()?;
         self.inner.sync_dir(dir)
