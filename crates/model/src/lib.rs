@@ -12,6 +12,7 @@ mod sample;
 mod tenant;
 pub mod text;
 mod time;
+mod ulid;
 
 pub use bounds::exponential_bound;
 pub use histogram::{
@@ -22,3 +23,4 @@ pub use matcher::{MatchOp, Matcher};
 pub use sample::{Exemplar, MetricKind, Value, is_stale, stale_marker};
 pub use tenant::{TenantId, TenantIdError};
 pub use time::{Range, Timestamp};
+pub use ulid::{Ulid, UlidError};
