@@ -58,7 +58,7 @@ impl FromStr for Ulid {
         if text.len() != TEXT_LEN || text.as_bytes()[0] > b'7' {
             return Err(bad());
         }
-        let digits = text.bytes().map(|byte| {
+        let mut digits = text.bytes().map(|byte| {
             let digit = DIGITS.iter().position(|d| *d == byte);
             digit.map(|d| d as u128)
         });
