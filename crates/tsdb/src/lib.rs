@@ -12,6 +12,7 @@ mod bytes;
 mod chunk;
 mod head;
 pub mod log;
+pub mod manifest;
 
 pub use head::{
     Cardinality, Head, HeadSettings, HeadStats, HeadWriter, ReplayedRecords, Verdict, judge,
