@@ -10,6 +10,7 @@
 
 mod bytes;
 mod chunk;
+pub mod compact;
 mod head;
 pub mod log;
 pub mod manifest;
