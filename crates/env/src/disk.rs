@@ -1,5 +1,6 @@
 //! Files and directories.
 
+use std::any::Any;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -80,13 +81,15 @@ pub trait AppendFile: Send + Sync + std::fmt::Debug {
 /// Held as long as the lock is; the operating system releases it when the process ends.
 #[derive(Debug)]
 pub struct DiskLock {
-    _file: Option<File>,
+    _guard: Box<dyn Any + Send + Sync>,
 }
 
 impl DiskLock {
-    /// A lock that holds nothing, for disks that exist in one process alone.
-    pub fn unheld() -> Self {
-        Self { _file: None }
+    /// A lock that is given back when `guard` is dropped.
+    pub fn holding(guard: impl Any + Send + Sync) -> Self {
+        Self {
+            _guard: Box::new(guard),
+        }
     }
 }
 
@@ -222,7 +225,7 @@ impl Disk for SystemDisk {
         let file = at(path, options.open(path))?;
         let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         at(path, locked.map_err(Into::into))?;
-        Ok(DiskLock { _file: Some(file) })
+        Ok(DiskLock::holding(file))
     }
 }
 

@@ -8,11 +8,13 @@ mod clock;
 mod disk;
 mod fault;
 pub mod net;
+mod sim;
 pub mod spawn;
 
 pub use clock::{Clock, Elapsed, ManualClock, SystemClock, timeout};
 pub use disk::{AppendFile, Disk, DiskFile, DiskLock, FileStat, SystemDisk};
 pub use fault::{Faults, FaultyDisk};
+pub use sim::{Crash, SimDisk};
 
 /// A seed no other process shares, for hash tables and nonces.
 pub fn random_u64() -> u64 {
