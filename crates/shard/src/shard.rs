@@ -423,7 +423,7 @@ impl Append for Shard {
 
 impl Select for Shard {
     fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selected, SelectError>> {
-        Box::pin(async move { Ok(self.head.select(&request)) })
+        Box::pin(async move { Ok(self.head.select(&request, || ()).0) })
     }
 
     fn series(&self, query: LabelQuery) -> BoxFuture<'_, Result<Vec<Labels>, SelectError>> {

@@ -68,7 +68,7 @@ struct Store(Arc<Head>);
 
 impl Select for Store {
     fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selected, SelectError>> {
-        ready(Ok(self.0.select(&request))).boxed()
+        ready(Ok(self.0.select(&request, || ()).0)).boxed()
     }
 
     fn series(&self, query: LabelQuery) -> BoxFuture<'_, Result<Vec<Labels>, SelectError>> {
@@ -111,14 +111,16 @@ fn main() {
 
     measure("select by regex", || {
         let pods = Matcher::new(MatchOp::Regex, "pod", "service-.*1").unwrap();
-        head.select(&selection(pods)).series.len() as u64
+        head.select(&selection(pods), || ()).0.series.len() as u64
     });
     for (name, metric) in [
         ("decode floats", "load_ratio"),
         ("decode counters", "operations_total"),
         ("decode native histograms", "duration_seconds"),
     ] {
-        let selected = head.select(&selection(Matcher::equal("__name__", metric)));
+        let selected = head
+            .select(&selection(Matcher::equal("__name__", metric)), || ())
+            .0;
         measure(name, || decode(&selected));
     }
 
@@ -150,7 +152,9 @@ const PLAIN: [(&str, Value); 2] = [
 fn measure_plain() {
     for (name, value) in PLAIN {
         let (head, ..) = plain(value);
-        let selected = head.select(&selection(Matcher::equal("__name__", "plain")));
+        let selected = head
+            .select(&selection(Matcher::equal("__name__", "plain")), || ())
+            .0;
         measure(&format!("decode {name}"), || decode(&selected));
         // Each run finishes a chunk of every series.
         let mut heads = [plain(value), plain(value)].into_iter();

@@ -112,12 +112,15 @@ fn measure(sample: Sample) -> (f64, f64, f64) {
             usual.push(took);
         }
     }
-    let selected = head.select(&SelectRequest {
-        tenant: TenantId::anonymous(),
-        matchers: Vec::new(),
-        range: Range::ALL,
-        hints: Hints::default(),
-    });
+    let (selected, ()) = head.select(
+        &SelectRequest {
+            tenant: TenantId::anonymous(),
+            matchers: Vec::new(),
+            range: Range::ALL,
+            hints: Hints::default(),
+        },
+        || (),
+    );
     let mut columns = Columns::default();
     let mut decoding = Vec::new();
     for series in selected

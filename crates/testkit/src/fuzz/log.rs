@@ -30,7 +30,7 @@ pub fn log_frame(data: &[u8]) {
     };
     let mut columns = Columns::default();
     let mut samples = 0;
-    for series in head.select(&request).series {
+    for series in head.select(&request, || ()).0.series {
         columns.clear();
         let decoded = series.source.decode(Range::ALL, &mut columns);
         assert!(decoded.is_ok(), "what was encoded decodes");

@@ -29,10 +29,11 @@ pub enum Verdict {
     OutOfBounds,
 }
 
-/// The oldest timestamp a head takes whose newest sample is at `newest`; anything if it is
-/// empty.
-pub fn min_valid(newest: Option<Timestamp>) -> Timestamp {
-    newest.map_or(Timestamp::MIN, |t| t.saturating_sub(BEHIND_MS_MAX))
+/// The oldest timestamp a head takes whose newest sample is at `newest`; if it is empty, anything
+/// but what lies below its floor.
+pub fn min_valid(newest: Option<Timestamp>, floor: Timestamp) -> Timestamp {
+    let bound = newest.map_or(Timestamp::MIN, |t| t.saturating_sub(BEHIND_MS_MAX));
+    bound.max(floor)
 }
 
 /// Decides on the sample (`timestamp`, `value`).
@@ -99,7 +100,7 @@ mod tests {
             || v,
             last,
             |t| series.get(&t).cloned(),
-            min_valid(newest),
+            min_valid(newest, Timestamp::MIN),
         )
     }
 
@@ -113,6 +114,11 @@ mod tests {
             check(&none, Some(HOUR + 1), 0, f(1.0)),
             Verdict::OutOfBounds
         );
+
+        // A floor bounds an empty head, too, and a full one where it is higher.
+        assert_eq!(min_valid(None, 7), 7);
+        assert_eq!(min_valid(Some(HOUR + 9), 7), 9);
+        assert_eq!(min_valid(Some(HOUR), 7), 7);
 
         let two = BTreeMap::from([(10, f(1.0)), (20, f(f64::NAN))]);
         let newest = 20;

@@ -9,18 +9,22 @@ mod order;
 mod postings;
 mod read;
 mod replay;
+mod scan;
+mod sealed;
 mod select;
 mod series;
+mod snapshot;
 pub(crate) mod stage;
 mod stats;
 mod symbols;
+mod truncate;
 
 pub(crate) mod index;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ferula_model::Timestamp;
+use ferula_model::{Range, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 use index::Index;
@@ -63,16 +67,38 @@ pub struct Head {
 }
 
 /// The samples: what a commit changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Data {
     pages: Vec<Vec<Series>>,
     /// Series from here on are not published.
     len: u32,
+    /// How many series have samples.
+    live: u64,
     bytes: u64,
     chunks: u64,
     samples: u64,
     /// Oldest and newest timestamp, if there is a sample.
     span: Option<(Timestamp, Timestamp)>,
+    /// Samples below are in blocks: those still here are not shown, and none are taken.
+    floor: Timestamp,
+    /// Whether samples may be held that all lie below the floor.
+    untruncated: bool,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self {
+            pages: Vec::new(),
+            len: 0,
+            live: 0,
+            bytes: 0,
+            chunks: 0,
+            samples: 0,
+            span: None,
+            floor: Timestamp::MIN,
+            untruncated: false,
+        }
+    }
 }
 
 impl Head {
@@ -80,7 +106,7 @@ impl Head {
     pub fn new(settings: HeadSettings) -> (Arc<Self>, HeadWriter) {
         let head = Arc::new(Self {
             index: RwLock::new(Index::new(settings.hash_seed)),
-            data: RwLock::default(),
+            data: RwLock::new(Data::default()),
             order: Mutex::default(),
             bytes: AtomicU64::new(0),
             settings,
@@ -140,7 +166,25 @@ impl Data {
     fn note(&mut self, growth: Growth) {
         self.bytes = self.bytes.wrapping_add(growth.bytes);
         self.chunks += growth.chunks;
+        self.live += growth.series;
         self.samples += 1;
+    }
+
+    /// Whether a series has samples at or above the floor.
+    fn is_live(&self, sid: u32) -> bool {
+        let newest = self.series(sid).and_then(Series::newest);
+        newest.is_some_and(|newest| newest >= self.floor)
+    }
+
+    /// Whether all published series are known to.
+    fn all_are_live(&self) -> bool {
+        self.live == u64::from(self.len) && !self.untruncated
+    }
+
+    /// The part of `range` that is not below the floor, if there is one.
+    fn above_floor(&self, range: Range) -> Option<Range> {
+        let start = range.start.max(self.floor);
+        Some(Range { start, ..range }).filter(|range| !range.is_empty())
     }
 
     fn widen(&mut self, oldest: Timestamp, newest: Timestamp) {

@@ -5,27 +5,38 @@ use std::sync::Arc;
 use ferula_model::{Labels, Matcher, Range, TenantId};
 use ferula_storage::{LabelQuery, SelectRequest, Selected, SelectedSeries};
 
-use super::index::{Index, TenantIndex};
+use super::index::{Index, Pair};
 use super::select::matching;
-use super::series::Source;
+use super::snapshot::{Moment, Source};
 use super::{Data, Head};
 
 impl Head {
-    /// The series that match, with their samples as they are at this instant.
-    pub fn select(&self, request: &SelectRequest) -> Selected {
+    /// The series that match, with their samples as they are at this instant: those not below
+    /// the floor. What `under_lock` returns belongs to the same instant: no commit becomes
+    /// visible and no floor is raised while it runs.
+    pub fn select<T>(
+        &self,
+        request: &SelectRequest,
+        under_lock: impl FnOnce() -> T,
+    ) -> (Selected, T) {
         let index = self.index.read();
         let mut ids = matching(&index, &request.tenant, &request.matchers);
         self.order.lock().sort(&index, &mut ids);
         let data = self.data.read();
-        let mut open = Vec::new();
+        let beside = under_lock();
+        let mut moment = Moment {
+            open: Vec::new(),
+            floor: data.floor,
+        };
+        let range = data.above_floor(request.range);
         let snapshots: Vec<_> = ids
             .into_iter()
             .filter_map(|sid| Some((sid, data.series(sid)?)))
-            .filter(|(_, series)| series.may_overlap(request.range))
-            .map(|(sid, series)| (sid, series.snapshot(&mut open)))
+            .filter(|(_, series)| range.is_some_and(|range| series.may_overlap(range)))
+            .map(|(sid, series)| (sid, series.snapshot(&mut moment.open)))
             .collect();
         drop(data);
-        let open = Arc::new(open);
+        let moment = Arc::new(moment);
         let names = request.hints.labels.as_ref().map(|names| -> Vec<u32> {
             let found = names.iter().filter_map(|name| index.symbols.find(name));
             found.collect()
@@ -37,13 +48,14 @@ impl Head {
             },
             source: Arc::new(Source {
                 snapshot,
-                open: open.clone(),
+                moment: moment.clone(),
             }),
         });
-        Selected {
+        let selected = Selected {
             series: series.collect(),
             warnings: Vec::new(),
-        }
+        };
+        (selected, beside)
     }
 
     /// Label sets of the series that match, sorted.
@@ -62,8 +74,13 @@ impl Head {
             return Vec::new();
         };
         let mut names: Vec<u32> = if self.wants_all(query) {
-            let published = self.data.read().len;
-            let used = |name: &u32| has_series(tenant, *name, published);
+            let data = self.data.read();
+            let used = |name: &u32| {
+                let pairs = tenant.pairs_named(*name).iter();
+                pairs
+                    .map(|&pair| &tenant.pairs[pair as usize])
+                    .any(|pair| has_series(&data, pair))
+            };
             tenant.names().filter(used).collect()
         } else {
             let mut seen = vec![false; tenant.pairs.len()];
@@ -90,13 +107,13 @@ impl Head {
             return Vec::new();
         };
         let mut values: Vec<u32> = if self.wants_all(query) {
-            let published = self.data.read().len;
+            let data = self.data.read();
             let pairs = tenant
                 .pairs_named(name)
                 .iter()
                 .map(|&p| &tenant.pairs[p as usize]);
             pairs
-                .filter(|pair| pair.series.first().is_some_and(|sid| sid < published))
+                .filter(|pair| has_series(&data, pair))
                 .map(|pair| pair.value)
                 .collect()
         } else {
@@ -128,7 +145,12 @@ impl Head {
         };
         let data = self.data.read();
         let data: &Data = &data;
-        ids.retain(|&sid| data.series(sid).is_some_and(|s| s.may_overlap(query.range)));
+        match data.above_floor(query.range) {
+            Some(range) => {
+                ids.retain(|&sid| data.series(sid).is_some_and(|s| s.may_overlap(range)));
+            }
+            None => ids.clear(),
+        }
         ids
     }
 }
@@ -145,11 +167,13 @@ fn any_of(index: &Index, tenant: &TenantId, sets: &[Vec<Matcher>]) -> Vec<u32> {
     ids
 }
 
-fn has_series(tenant: &TenantIndex, name: u32, published: u32) -> bool {
-    let pairs = tenant.pairs_named(name).iter();
-    pairs
-        .filter_map(|&pair| tenant.pairs[pair as usize].series.first())
-        .any(|sid| sid < published)
+/// Whether a series with this label has samples.
+fn has_series(data: &Data, pair: &Pair) -> bool {
+    if data.all_are_live() {
+        return pair.series.first().is_some_and(|sid| sid < data.len);
+    }
+    let mut published = pair.series.iter().take_while(|sid| *sid < data.len);
+    published.any(|sid| data.is_live(sid))
 }
 
 fn limit(query: &LabelQuery) -> usize {

@@ -26,6 +26,8 @@ pub struct ReplayedRecords {
     pub unknown_series: u64,
     /// Samples left out because their series has newer ones: the log holds them twice.
     pub out_of_order: u64,
+    /// Samples left out because they lie below the floor: they are in blocks.
+    pub below_floor: u64,
     /// Records left out because they cannot be understood.
     pub bad_records: u64,
     /// What is wrong with the last of them.
@@ -212,6 +214,10 @@ impl HeadWriter {
                     self.lost_until = self.lost_until.max(lost.saturating_add(1));
                     continue;
                 };
+                if timestamp < data.floor {
+                    found.below_floor += 1;
+                    continue;
+                }
                 let series = data.series_mut(sid);
                 if series.newest().is_some_and(|newest| newest >= timestamp) {
                     found.out_of_order += 1;

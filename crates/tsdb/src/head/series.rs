@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use ferula_model::{Histogram, Range, Timestamp, Value};
-use ferula_storage::{Columns, HistogramPoint, SelectError, SeriesSource};
+use ferula_storage::Columns;
 
+use super::sealed::{Sealed, chain, cut, decode_chunk, decode_sealed, first_timestamp};
+use super::snapshot::Snapshot;
 use crate::Damaged;
-use crate::bytes::{Reader, put_zz};
+use crate::bytes::put_zz;
 use crate::chunk::bits::BitTail;
-use crate::chunk::column::{self, Scratch};
+use crate::chunk::column::Scratch;
 use crate::chunk::xor::{self, HEADER_BITS, XorTail};
 use crate::chunk::{self, histogram};
 
@@ -18,9 +20,6 @@ const CHUNK_SAMPLES_MAX: u8 = 120;
 /// A chunk of histograms is finished at this many bytes, if it has a few samples by then.
 const HISTOGRAM_CHUNK_BYTES: u32 = 1_024;
 const HISTOGRAM_CHUNK_SAMPLES_MIN: u8 = 10;
-
-/// What a heap allocation behind an `Arc` costs beside its content.
-const ARC_BYTES: u64 = 16;
 
 /// What the samples of a chunk are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,31 +32,26 @@ pub(crate) enum Kind {
     Histogram,
 }
 
-/// A finished chunk, and through it all older ones. Never changed.
-#[derive(Debug)]
-pub(crate) struct Sealed {
-    min: Timestamp,
-    max: Timestamp,
-    /// The first one says how it is written.
-    bytes: Box<[u8]>,
-    older: Option<Arc<Sealed>>,
-}
-
-impl Drop for Sealed {
-    /// One at a time: a chain of thousands dropped by recursion would overflow the stack.
-    fn drop(&mut self) {
-        let mut next = self.older.take();
-        while let Some(mut chunk) = next.and_then(Arc::into_inner) {
-            next = chunk.older.take();
-        }
-    }
-}
-
 /// What a series changed in the head's accounts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Growth {
     pub(crate) bytes: u64,
     pub(crate) chunks: u64,
+    /// 1 if the series had no sample before.
+    pub(crate) series: u64,
+}
+
+/// What a series gave back.
+#[derive(Debug, Default)]
+pub(crate) struct Freed {
+    pub(crate) bytes: u64,
+    pub(crate) chunks: u64,
+    pub(crate) samples: u64,
+    /// Series that have no sample any more.
+    pub(crate) series: u64,
+    /// The memory itself, to be dropped when no lock is held.
+    chains: Vec<Arc<Sealed>>,
+    boxes: Vec<Box<[u8]>>,
 }
 
 /// A series as the head keeps it: one cache line.
@@ -196,19 +190,19 @@ impl Series {
         if let Some(open) = self.open.take() {
             let used = &open[..self.bits.div_ceil(8) as usize];
             finish_chunk(self.kind, used, self.count, scratch);
-            let bytes = Box::<[u8]>::from(scratch.bytes.as_slice());
-            let held = bytes.len() as u64 + ARC_BYTES + size_of::<Sealed>() as u64;
-            growth.bytes = growth
-                .bytes
-                .wrapping_add(held)
-                .wrapping_sub(open.len() as u64);
-            self.sealed = Some(Arc::new(Sealed {
+            let sealed = Sealed {
                 min: first_timestamp(self.kind, used),
                 max: self.newest,
-                bytes,
+                bytes: Box::from(scratch.bytes.as_slice()),
                 older: self.sealed.take(),
-            }));
+            };
+            growth.bytes = growth
+                .bytes
+                .wrapping_add(sealed.held())
+                .wrapping_sub(open.len() as u64);
+            self.sealed = Some(Arc::new(sealed));
         }
+        growth.series = (self.kind == Kind::None).into();
         growth.chunks += 1;
         let empty = XorTail::empty();
         (self.leading, self.trailing) = (empty.leading, empty.trailing);
@@ -224,9 +218,21 @@ impl Series {
     pub(crate) fn snapshot(&self, open: &mut Vec<u8>) -> Snapshot {
         let from = open.len();
         open.extend_from_slice(self.open_bytes());
+        self.snapshot_at(from..open.len())
+    }
+
+    /// The same for a reader who looks at `range` alone.
+    pub(crate) fn snapshot_of(&self, range: Range, open: &mut Vec<u8>) -> Snapshot {
+        match self.open_first() {
+            Some(first) if first < range.end => self.snapshot(open),
+            _ => self.snapshot_at(0..0),
+        }
+    }
+
+    fn snapshot_at(&self, open: std::ops::Range<usize>) -> Snapshot {
         Snapshot {
             sealed: self.sealed.clone(),
-            open: from..open.len(),
+            open,
             newest: self.newest,
             value: self.value,
             count: self.count,
@@ -246,6 +252,41 @@ impl Series {
             && (self.sealed.is_some() || self.open_first().is_none_or(|first| first < range.end))
     }
 
+    /// Whether chunks reach into `range`: as sure as can be told without decoding.
+    pub(crate) fn overlaps(&self, range: Range) -> bool {
+        let in_open = self.newest().is_some_and(|newest| newest >= range.start)
+            && self.open_first().is_some_and(|first| first < range.end);
+        in_open || chain(self.sealed.as_deref()).any(|chunk| chunk.overlaps(range))
+    }
+
+    /// Gives back the chunks that end below `floor`; a series that ends there, everything.
+    pub(crate) fn truncate(&mut self, floor: Timestamp, freed: &mut Freed) {
+        let is_dead = self.newest().is_some_and(|newest| newest < floor);
+        let chain_cut = if is_dead {
+            self.sealed.take()
+        } else {
+            cut(&mut self.sealed, floor)
+        };
+        if let Some(newest) = chain_cut {
+            for chunk in chain(Some(&newest)) {
+                freed.bytes += chunk.held();
+                freed.chunks += 1;
+                freed.samples += chunk.samples();
+            }
+            freed.chains.push(newest);
+        }
+        if is_dead {
+            let dead = std::mem::replace(self, Self::new());
+            freed.series += 1;
+            freed.chunks += 1;
+            freed.samples += u64::from(dead.count);
+            if let Some(open) = dead.open {
+                freed.bytes += open.len() as u64;
+                freed.boxes.push(open);
+            }
+        }
+    }
+
     fn open_first(&self) -> Option<Timestamp> {
         Some(first_timestamp(self.kind, self.open.as_ref()?))
     }
@@ -260,8 +301,7 @@ impl Series {
             decode_chunk(self.kind, self.count.into(), self.open_bytes(), columns)?;
             return Ok(Some(Range::closed(first, self.newest)));
         }
-        let older = std::iter::successors(self.sealed.as_deref(), |chunk| chunk.older.as_deref());
-        let mut reached = older.take_while(|chunk| chunk.max >= timestamp);
+        let mut reached = chain(self.sealed.as_deref()).take_while(|chunk| chunk.max >= timestamp);
         let Some(chunk) = reached.find(|chunk| chunk.min <= timestamp) else {
             return Ok(None);
         };
@@ -304,13 +344,6 @@ fn finish_chunk(kind: Kind, open: &[u8], count: u8, scratch: &mut Scratch) {
     scratch.bytes.extend_from_slice(&open[2..]);
 }
 
-fn first_timestamp(kind: Kind, chunk: &[u8]) -> Timestamp {
-    match kind {
-        Kind::Histogram => Reader::new(&chunk[2..]).zz().unwrap_or_default(),
-        _ => xor::first_timestamp(chunk),
-    }
-}
-
 /// Writes `bytes` at offset `at` of an open chunk, where it ends.
 #[inline]
 fn write_open(open: &mut Option<Box<[u8]>>, at: usize, bytes: &[u8], growth: &mut Growth) {
@@ -346,120 +379,11 @@ fn open_capacity(len: usize) -> usize {
     wanted.next_multiple_of(step)
 }
 
-/// A series' samples at an instant; those of the open chunk are in a buffer beside it.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    sealed: Option<Arc<Sealed>>,
-    open: std::ops::Range<usize>,
-    newest: Timestamp,
-    /// The newest float's bits.
-    value: u64,
-    count: u8,
-    kind: Kind,
-}
-
-/// A snapshot with its buffer, which all series of one selection share.
-#[derive(Debug)]
-pub(crate) struct Source {
-    pub(crate) snapshot: Snapshot,
-    pub(crate) open: Arc<Vec<u8>>,
-}
-
-impl SeriesSource for Source {
-    fn decode(&self, range: Range, columns: &mut Columns) -> Result<(), SelectError> {
-        self.snapshot
-            .decode(range, &self.open, columns)
-            .map_err(|e| SelectError::Corrupt {
-                what: format!("in memory: {e}"),
-            })
-    }
-
-    fn newest(&self) -> Option<(Timestamp, f64)> {
-        let Snapshot { newest, value, .. } = self.snapshot;
-        (self.snapshot.kind == Kind::Float).then(|| (newest, f64::from_bits(value)))
-    }
-}
-
-impl Snapshot {
-    fn decode(&self, range: Range, open: &[u8], columns: &mut Columns) -> Result<(), Damaged> {
-        let mut chunks = Vec::new();
-        let mut next = self.sealed.as_deref();
-        let mut touched = 0;
-        while let Some(chunk) = next.filter(|c| c.max >= range.start) {
-            if chunk.min < range.end {
-                // The memory of all chunks is asked for together, rather than of each in turn.
-                touched ^= chunk
-                    .bytes
-                    .iter()
-                    .step_by(64)
-                    .fold(0, |all, byte| all ^ byte);
-                chunks.push(chunk);
-            }
-            next = chunk.older.as_deref();
-        }
-        std::hint::black_box(touched);
-        for chunk in chunks.into_iter().rev() {
-            decode_sealed(&chunk.bytes, columns)?;
-        }
-        let open = &open[self.open.clone()];
-        if !open.is_empty()
-            && self.newest >= range.start
-            && first_timestamp(self.kind, open) < range.end
-        {
-            decode_chunk(self.kind, self.count.into(), open, columns)?;
-        }
-        Ok(())
-    }
-}
-
-fn decode_sealed(bytes: &[u8], columns: &mut Columns) -> Result<(), Damaged> {
-    let (&codec, bytes) = bytes.split_first().ok_or(Damaged("a chunk is empty"))?;
-    let count = || xor::count(bytes).into();
-    match codec {
-        chunk::COLUMNS => column::decode(bytes, &mut columns.timestamps, &mut columns.values),
-        chunk::XOR => decode_chunk(Kind::Float, count(), bytes, columns),
-        chunk::HISTOGRAMS => decode_chunk(Kind::Histogram, count(), bytes, columns),
-        _ => Err(Damaged("a chunk is of no known form")),
-    }
-}
-
-fn decode_chunk(
-    kind: Kind,
-    count: usize,
-    bytes: &[u8],
-    columns: &mut Columns,
-) -> Result<(), Damaged> {
-    match kind {
-        Kind::None => Ok(()),
-        Kind::Float => xor::decode(bytes, count, &mut columns.timestamps, &mut columns.values),
-        Kind::Histogram => decode_histograms(bytes, count, &mut columns.histograms),
-    }
-}
-
-fn decode_histograms(
-    bytes: &[u8],
-    count: usize,
-    out: &mut Vec<HistogramPoint>,
-) -> Result<(), Damaged> {
-    let mut r = Reader::new(bytes.get(2..).unwrap_or_default());
-    let mut timestamp = 0i64;
-    let mut before: Option<Arc<Histogram>> = None;
-    for _ in 0..count {
-        timestamp = timestamp.wrapping_add(r.zz()?);
-        let histogram = Arc::new(histogram::decode(&mut r, before.as_deref())?);
-        before = Some(histogram.clone());
-        out.push(HistogramPoint {
-            timestamp,
-            start_timestamp: 0,
-            histogram,
-        });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::head::snapshot::{Moment, Source};
+    use ferula_storage::SeriesSource;
 
     #[test]
     fn a_series_is_one_cache_line() {
@@ -468,11 +392,15 @@ mod tests {
     }
 
     fn source(series: &Series) -> Source {
+        above(series, Timestamp::MIN)
+    }
+
+    fn above(series: &Series, floor: Timestamp) -> Source {
         let mut open = vec![9; 5];
         let snapshot = series.snapshot(&mut open);
         Source {
             snapshot,
-            open: Arc::new(open),
+            moment: Arc::new(Moment { open, floor }),
         }
     }
 
@@ -557,13 +485,45 @@ mod tests {
             let growth = series.push_float(t * t, value(t).to_bits(), &mut Scratch::default());
             held.bytes = held.bytes.wrapping_add(growth.bytes);
             held.chunks += growth.chunks;
+            held.series += growth.series;
         }
-        let mut expected = series.open.as_ref().map_or(0, |o| o.len() as u64);
-        let mut next = series.sealed.as_deref();
-        while let Some(chunk) = next {
-            expected += chunk.bytes.len() as u64 + ARC_BYTES + size_of::<Sealed>() as u64;
-            next = chunk.older.as_deref();
+        assert_eq!(held.series, 1);
+        let open = series.open.as_ref().map_or(0, |o| o.len() as u64);
+        let sealed: u64 = chain(series.sealed.as_deref()).map(Sealed::held).sum();
+        assert_eq!((held.bytes, held.chunks), (open + sealed, 9));
+        let mut freed = Freed::default();
+        series.truncate(Timestamp::MAX, &mut freed);
+        assert_eq!((freed.bytes, freed.chunks), (held.bytes, held.chunks));
+        assert_eq!((freed.samples, freed.series), (1_000, 1));
+    }
+
+    #[test]
+    fn truncation_frees_what_lies_below_and_leaves_readers_alone() {
+        for held_by_reader in [false, true] {
+            let mut series = Series::new();
+            let mut scratch = Scratch::default();
+            let value = |t: i64| (t % 7) as f64;
+            for t in 0..500 {
+                series.push_float(t, value(t).to_bits(), &mut scratch);
+            }
+            let before = held_by_reader.then(|| source(&series));
+            let mut freed = Freed::default();
+            series.truncate(250, &mut freed);
+            // Chunks end at 119, 239, 359, 479.
+            assert_eq!((freed.chunks, freed.samples, freed.series), (2, 240, 0));
+            let all = |from: i64| (from..500).map(|t| (t, value(t))).collect::<Vec<_>>();
+            assert_eq!(samples(&source(&series), Range::ALL), all(240));
+            assert_eq!(samples(&above(&series, 250), Range::ALL), all(250));
+            assert_eq!(samples(&above(&series, 485), Range::ALL), all(485));
+            if let Some(before) = before {
+                assert_eq!(samples(&before, Range::ALL), all(0));
+            }
+            let range = |start, end| Range { start, end };
+            assert!(!series.overlaps(range(0, 240)) && series.overlaps(range(0, 241)));
+            assert!(series.overlaps(range(499, 500)) && !series.overlaps(range(500, 600)));
+            series.truncate(500, &mut freed);
+            assert_eq!((freed.chunks, freed.samples, freed.series), (5, 500, 1));
+            assert_eq!(series.newest(), None);
         }
-        assert_eq!((held.bytes, held.chunks), (expected, 9));
     }
 }

@@ -137,7 +137,7 @@ impl HeadWriter {
         }
         let head = self.head.clone();
         let mut report = Report::default();
-        let min_valid = min_valid(self.newest(batch));
+        let min_valid = self.min_valid(batch);
         let tenant = self.resolve(batch, min_valid, &mut report);
         let data = head.data.read();
         let mut judging = Judging {
@@ -216,8 +216,9 @@ impl HeadWriter {
             data.widen(oldest, newest);
         }
         let bytes = data.bytes + index_bytes + self.tail_of.capacity() as u64 * 4;
-        drop(data);
+        // Under the lock, as a truncation takes off what it frees.
         self.head.bytes.store(bytes, Ordering::Relaxed);
+        drop(data);
         self.discard();
     }
 
@@ -236,16 +237,16 @@ impl HeadWriter {
         self.lookup.staged.clear();
     }
 
-    /// The newest timestamp the bound for old samples goes by: the head's, or if there is none
-    /// that of the batch's first sample.
-    fn newest(&self, batch: &Batch) -> Option<Timestamp> {
-        let held = self.head.data.read().newest();
+    /// The oldest timestamp that is taken. The bound goes by the head's newest sample, or if
+    /// there is none by the batch's first.
+    fn min_valid(&self, batch: &Batch) -> Timestamp {
+        let data = self.head.data.read();
         let staged = self.span.map(|(_, newest)| newest);
         let first = || {
             let float = batch.samples.first().map(|s| s.timestamp);
             float.or_else(|| batch.histograms.first().map(|h| h.timestamp))
         };
-        held.max(staged).or_else(first)
+        min_valid(data.newest().max(staged).or_else(first), data.floor)
     }
 
     /// Finds the batch's series, and creates those that are new and will get a sample. Returns

@@ -9,13 +9,15 @@ use super::Head;
 pub struct HeadStats {
     /// Series with samples.
     pub series: u64,
+    /// Series whose labels are held, those without samples included.
+    pub known: u64,
     /// Distinct labels.
     pub label_pairs: u64,
     /// Chunks, the open ones included.
     pub chunks: u64,
-    /// Samples.
+    /// Samples, those below the floor included as long as their chunks are held.
     pub samples: u64,
-    /// The oldest timestamp, if there is a sample.
+    /// The oldest timestamp, if there is a sample; after a truncation, not later than that.
     pub min_time: Option<Timestamp>,
     /// The newest timestamp, if there is a sample.
     pub max_time: Option<Timestamp>,
@@ -47,7 +49,8 @@ impl Head {
         let label_pairs = index.tenants().iter().map(|t| t.pairs.len() as u64).sum();
         let data = self.data.read();
         HeadStats {
-            series: data.len.into(),
+            series: data.live,
+            known: data.len.into(),
             label_pairs,
             chunks: data.chunks,
             samples: data.samples,
