@@ -45,6 +45,7 @@ impl LocalCoord {
     /// Takes the data directory, creating it; fails at once if another process has it.
     pub fn open(disk: Arc<dyn Disk>, dir: &Path) -> Result<Self, CoordError> {
         disk.create_dir_all(dir)?;
+        sync_names(&*disk, dir)?;
         let path = dir.join(LOCK);
         let lock = match disk.lock(&path) {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -92,6 +93,25 @@ impl Coord for LocalCoord {
         *state = next;
         Ok(claim)
     }
+}
+
+/// Makes the directory's name durable, and those of the directories above it: whoever created
+/// them may not have, and all that is in them would be lost with them.
+fn sync_names(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    for above in dir.ancestors().skip(1) {
+        let above = match above.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => above,
+        };
+        match disk.sync_dir(above) {
+            // Who may not look into a directory has created nothing in it.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            // A file system whose directories need no sync.
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 fn read(disk: &dyn Disk, dir: &Path) -> Result<State, CoordError> {

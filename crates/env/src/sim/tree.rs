@@ -325,8 +325,9 @@ impl Tree {
     pub(super) fn fail_sync_dir(&mut self, id: Id) {
         let mut random = self.failures.clone();
         let folder = self.folder_mut(id);
+        // Unlike a file's bytes, names are kept until they are written: or the whole file system
+        // refuses to go on.
         folder.durable = folder.lose_some(&mut random);
-        folder.pending.clear();
         self.failures = random;
     }
 

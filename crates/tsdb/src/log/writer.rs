@@ -16,6 +16,10 @@ use super::segment::{self, Header, Identity, Writer};
 /// A segment that waits to be used; it has no number yet.
 const SPARE: &str = "spare";
 
+/// A sign that a sync failed. It need not be durable: once the machine has started anew, a read
+/// finds what the device has, and there is nothing to make up for.
+const UNSYNCED: &str = "unsynced";
+
 /// Zeros are written, and torn ends copied, in pieces of this size.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -108,10 +112,18 @@ impl Log {
             disk.remove(&settings.dir.join(SPARE))
                 .map_err(LogError::Broken)?;
         }
+        let unsynced = names.iter().any(|name| name == UNSYNCED);
         let (segment, commit, spare) = match tail {
-            Some(tail) => (reopen(&*disk, &settings, tail)?, tail.commit, None),
+            Some(tail) => {
+                let segment = reopen(&*disk, &settings, tail, unsynced)?;
+                (segment, tail.commit, None)
+            }
             None => (create_first(&*disk, &settings, clock.now_ms())?, 0, None),
         };
+        if unsynced {
+            disk.remove(&settings.dir.join(UNSYNCED))
+                .map_err(LogError::Broken)?;
+        }
         let segments = names
             .iter()
             .filter(|n| segment::parse_file_name(n).is_some())
@@ -181,7 +193,11 @@ impl Log {
         let started = self.clock.monotonic();
         let done = self.segment.file.sync_data();
         self.note_sync(self.clock.monotonic().saturating_sub(started));
-        done.map_err(|e| self.break_off(e))?;
+        if let Err(e) = done {
+            // If this fails too, all that can be done has been: the shard stops here.
+            let _ = self.disk.create_new(&self.settings.dir.join(UNSYNCED));
+            return Err(self.break_off(e));
+        }
         self.unsynced = false;
         Ok(())
     }
@@ -330,11 +346,19 @@ fn begin(
     })
 }
 
-fn reopen(disk: &dyn Disk, settings: &LogSettings, tail: &Tail) -> Result<Segment, LogError> {
+fn reopen(
+    disk: &dyn Disk,
+    settings: &LogSettings,
+    tail: &Tail,
+    unsynced: bool,
+) -> Result<Segment, LogError> {
     let name = segment::file_name(tail.header.seq);
     let file = disk
         .open(&settings.dir.join(&name))
         .map_err(LogError::Broken)?;
+    if unsynced {
+        write_again(&*file, tail.offset).map_err(LogError::Broken)?;
+    }
     if let Some(torn) = tail.torn {
         put_aside(disk, settings, &*file, &name, tail.offset, torn.bytes)
             .map_err(LogError::Broken)?;
@@ -346,6 +370,18 @@ fn reopen(disk: &dyn Disk, settings: &LogSettings, tail: &Tail) -> Result<Segmen
         len,
         offset: tail.offset,
     })
+}
+
+/// Writes the bytes up to `end` once more. After a failed sync the system may hold them in memory,
+/// give them to readers and take them for written, though the device never got them.
+fn write_again(file: &dyn DiskFile, end: u64) -> io::Result<()> {
+    let mut piece = vec![0; PIECE_BYTES];
+    for at in (0..end).step_by(PIECE_BYTES) {
+        let len = PIECE_BYTES.min((end - at) as usize);
+        let read = file.read_at(&mut piece[..len], at)?;
+        file.write_at(&piece[..read], at)?;
+    }
+    file.sync_data()
 }
 
 /// Copies a torn end to a file beside the segment, and zeroes it.
