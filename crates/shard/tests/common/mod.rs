@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub(crate) mod history;
+pub(crate) mod model;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,0 +1,79 @@
+//! What a shard was sent and answered, and so what it must hold after a crash.
+
+use ferula_storage::{AppendError, Batch, Report};
+
+use super::model::{Model, Stored};
+
+/// Batches in the order sent. Appends are answered in that order and are whole or not at all, so
+/// what is found after a crash is all that was acknowledged and a beginning of what was not.
+#[derive(Clone, Default)]
+pub(crate) struct History {
+    acknowledged: Model,
+    /// Sent behind it, and refused or not answered.
+    unknown: Vec<Batch>,
+}
+
+impl History {
+    /// Notes what a batch was answered. What was refused before it cannot turn up any more: a
+    /// commit is in the log before a later one is acknowledged, or never.
+    pub(crate) fn answered(&mut self, batch: Batch, answer: &Result<Report, AppendError>) {
+        match answer {
+            Ok(report) => {
+                self.unknown.clear();
+                let (stored, resent, rejected) = self.acknowledged.send(&batch);
+                let reported = report.samples + report.histograms;
+                assert_eq!((reported, report.duplicates), (stored, resent));
+                assert_eq!(report.rejected_total(), rejected.len() as u64);
+            }
+            Err(_) => self.unknown.push(batch),
+        }
+    }
+
+    /// What readers must see while the shard lives.
+    pub(crate) fn acknowledged(&self) -> Stored {
+        self.acknowledged.dump()
+    }
+
+    /// Checks what was found after a crash. It is what must be found from then on: readers have
+    /// seen it.
+    pub(crate) fn found(&mut self, found: &Stored, context: &str) {
+        let mut state = self.acknowledged.clone();
+        let mut unknown = self.unknown.iter();
+        while state.dump() != *found {
+            let Some(batch) = unknown.next() else {
+                self.explain(found, context);
+            };
+            state.send(batch);
+        }
+        self.acknowledged = state;
+        self.unknown.clear();
+    }
+
+    fn explain(&self, found: &Stored, context: &str) -> ! {
+        let acknowledged = self.acknowledged.dump();
+        let holds = |stored: &Stored, labels, sample| {
+            let mut series = stored.iter().filter(|(own, _)| own == labels);
+            series.any(|(_, samples)| samples.contains(sample))
+        };
+        for (labels, samples) in &acknowledged {
+            for sample in samples {
+                if !holds(found, labels, sample) {
+                    panic!("{context}: {labels} {sample:?} was acknowledged and is lost");
+                }
+            }
+        }
+        let mut all = self.acknowledged.clone();
+        for batch in &self.unknown {
+            all.send(batch);
+        }
+        let all = all.dump();
+        for (labels, samples) in found {
+            for sample in samples {
+                if !holds(&all, labels, sample) {
+                    panic!("{context}: {labels} {sample:?} is found and was not sent");
+                }
+            }
+        }
+        panic!("{context}: a batch is found in part, or without one sent before it");
+    }
+}

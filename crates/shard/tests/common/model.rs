@@ -1,0 +1,115 @@
+//! What a store with unlimited time and memory would do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ferula_model::{Counts, Histogram, Labels, Range, Span, Timestamp, Value, is_stale};
+use ferula_shard::Shard;
+use ferula_storage::{Batch, SeriesKey};
+
+use super::select_columns;
+
+pub(crate) const HOUR: i64 = 60 * 60 * 1_000;
+
+/// Every series with its samples, in order.
+pub(crate) type Stored = Vec<(Labels, Vec<(Timestamp, Value)>)>;
+
+/// What a store with unlimited time would do.
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    series: BTreeMap<Labels, BTreeMap<Timestamp, Value>>,
+    newest: Option<Timestamp>,
+}
+
+/// What became of a batch: stored, resent, and the words of rejections in order.
+pub(crate) type Outcome = (u64, u64, Vec<&'static str>);
+
+impl Model {
+    pub(crate) fn send(&mut self, batch: &Batch) -> Outcome {
+        let first = batch.samples.first().map(|s| s.timestamp);
+        let first = first.or(batch.histograms.first().map(|h| h.timestamp));
+        let min_valid = self.newest.or(first).unwrap_or(0) - HOUR;
+        let floats = batch
+            .samples
+            .iter()
+            .map(|s| (s.series, s.timestamp, Value::Float(s.value)));
+        let histograms = batch
+            .histograms
+            .iter()
+            .map(|h| (h.series, h.timestamp, Value::Histogram(h.histogram.clone())));
+        let mut outcome = (0, 0, vec![]);
+        for (series, t, value) in floats.chain(histograms) {
+            let SeriesKey::Labels(labels) = &batch.series[series as usize] else {
+                unreachable!()
+            };
+            let held = self.series.get(labels);
+            let last = held.and_then(|samples| samples.iter().next_back());
+            let existing = held.and_then(|samples| samples.get(&t));
+            let markers = |a: &Value, b: &Value| match (a, b) {
+                (Value::Histogram(h), Value::Float(v)) => h.is_stale() && is_stale(*v),
+                _ => false,
+            };
+            match existing {
+                Some(existing) if *existing == value || markers(existing, &value) => outcome.1 += 1,
+                Some(_) => outcome.2.push("duplicate_conflict"),
+                None if t < min_valid => outcome.2.push("out_of_bounds"),
+                None if last.is_some_and(|(last, _)| *last > t) => outcome.2.push("out_of_order"),
+                None => {
+                    outcome.0 += 1;
+                    let value = match (last, value) {
+                        (Some((_, Value::Histogram(_))), Value::Float(v)) if is_stale(v) => {
+                            Value::Histogram(Arc::new(Histogram::stale()))
+                        }
+                        (_, value) => value,
+                    };
+                    self.series
+                        .entry(labels.clone())
+                        .or_default()
+                        .insert(t, value);
+                    self.newest = self.newest.max(Some(t));
+                }
+            }
+        }
+        outcome
+    }
+
+    pub(crate) fn dump(&self) -> Stored {
+        let samples = |s: &BTreeMap<_, _>| s.iter().map(|(t, v)| (*t, Value::clone(v))).collect();
+        self.series
+            .iter()
+            .map(|(labels, s)| (labels.clone(), samples(s)))
+            .collect()
+    }
+}
+
+/// A histogram; seeds that differ give others, of another layout if odd.
+pub(crate) fn histogram(seed: u64) -> Histogram {
+    Histogram {
+        sum: seed as f64 * 0.7,
+        positive_spans: vec![Span {
+            offset: 1,
+            length: 2 + (seed % 2) as u32,
+        }],
+        counts: Counts::Integer {
+            count: 6 + 2 * seed * (seed % 2),
+            zero: 0,
+            positive: [vec![1, 5], vec![2 * seed; (seed % 2) as usize]].concat(),
+            negative: vec![],
+        },
+        ..Histogram::stale()
+    }
+}
+
+/// Everything that a shard shows.
+pub(crate) fn dump_all(shard: &Shard) -> Stored {
+    let mut out = Vec::new();
+    for (labels, columns) in select_columns(shard, vec![], Range::ALL) {
+        let floats = columns.timestamps.iter().zip(&columns.values);
+        let mut samples: Vec<_> = floats.map(|(t, v)| (*t, Value::Float(*v))).collect();
+        let histograms = columns.histograms.into_iter();
+        samples.extend(histograms.map(|h| (h.timestamp, Value::Histogram(h.histogram))));
+        samples.sort_by_key(|(t, _)| *t);
+        out.push((labels, samples));
+    }
+    out
+}

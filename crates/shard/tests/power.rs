@@ -1,0 +1,219 @@
+//! A process that dies at every effect on its disk in turn, and a power cut at that moment.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::history::History;
+use common::model::dump_all;
+use common::*;
+use ferula_env::{Crash, Disk, SimDisk};
+
+use ferula_shard::{Shard, ShardError, ShardSettings};
+use ferula_storage::{Append, Batch, SeriesKey};
+use futures::executor::block_on;
+use futures::future::join_all;
+
+/// The folder above is there; this one is the shard's to create.
+const DIR: &str = "/var/ferula";
+
+/// Ways in which a seed loses some of what is not synced, for each effect.
+const SEEDS: u64 = 4;
+
+fn small() -> ShardSettings {
+    ShardSettings {
+        // So small that a few batches fill several.
+        segment_bytes: 2 << 10,
+        ..settings(Path::new(DIR))
+    }
+}
+
+fn open_on(disk: &Arc<SimDisk>) -> Result<Shard, ShardError> {
+    try_open_on(disk.clone(), small())
+}
+
+fn new_disk() -> Arc<SimDisk> {
+    let disk = SimDisk::new();
+    disk.create_dir_all(Path::new("/var")).unwrap();
+    disk.sync_dir(Path::new("/")).unwrap();
+    disk
+}
+
+/// One sample for each of the series `from..to`.
+fn samples(from: usize, to: usize, t: i64, value: f64) -> Batch {
+    let keys = (from..to).map(|i| SeriesKey::Labels(labels("m", i)));
+    batch(keys, t * 1_000, value)
+}
+
+/// Some of everything that changes the log: series created, resends, conflicts, samples out of
+/// order, histograms of definitions too large for one frame, batches that share a commit,
+/// segments that fill up.
+fn script() -> Vec<Vec<Batch>> {
+    let mut script = vec![
+        vec![samples(0, 3, 1, 0.1)],
+        vec![samples(1, 5, 2, 0.3)],
+        vec![samples(1, 5, 2, 0.3)],
+        vec![samples(2, 4, 2, 0.4)],
+        vec![samples(0, 6, 1, 0.5)],
+        // Frames of their own for the definitions.
+        vec![samples(10, 40, 3, 1.0 / 3.0)],
+        vec![
+            samples(0, 4, 4, 4.0),
+            samples(4, 8, 4, 4.5),
+            samples(40, 42, 4, 4.0),
+        ],
+    ];
+    for t in 5..30 {
+        script.push(vec![samples(0, 20, t, t as f64 + 0.123_456_789)]);
+    }
+    script
+}
+
+/// Sends until the disk's process dies.
+fn run(disk: &Arc<SimDisk>, script: &[Vec<Batch>], history: &mut History) {
+    let Ok(shard) = open_on(disk) else {
+        return;
+    };
+    for batches in script {
+        let answers = block_on(join_all(batches.iter().map(|b| shard.append(b.clone()))));
+        for (batch, answer) in batches.iter().zip(answers) {
+            history.answered(batch.clone(), &answer);
+        }
+        // What is visible is acknowledged, even if the process dies.
+        assert_eq!(dump_all(&shard), history.acknowledged());
+    }
+}
+
+/// Opens what a crash left, checks it, and that it takes samples and is found again.
+fn check(disk: &Arc<SimDisk>, mut history: History, context: &str) {
+    let shard = open_on(disk).unwrap_or_else(|e| panic!("{context}: {e}"));
+    history.found(&dump_all(&shard), context);
+    let late = vec![samples(3, 60, 900, 9.0)];
+    for batch in late {
+        let answer = append(&shard, batch.clone());
+        history.answered(batch, &answer);
+        answer.unwrap_or_else(|e| panic!("{context}: {e}"));
+    }
+    // The process is killed and the power fails after that: either must find it.
+    let killed = disk.crash(Crash::Process);
+    let cut = disk.crash(Crash::PowerLosesAll);
+    for (disk, then) in [(killed, "killed"), (cut, "power cut")] {
+        let shard = open_on(&disk).unwrap_or_else(|e| panic!("{context}, {then}: {e}"));
+        history.found(&dump_all(&shard), &format!("{context}, then {then}"));
+    }
+}
+
+/// The crashes that are tried at each effect.
+fn crashes(effect: u64) -> impl Iterator<Item = Crash> {
+    let seeds = (0..SEEDS).map(move |i| Crash::PowerLosesSome(effect * SEEDS + i));
+    [Crash::Process, Crash::PowerLosesAll]
+        .into_iter()
+        .chain(seeds)
+}
+
+/// Lets the process die at every effect of opening, appending and going on in new segments.
+#[test]
+fn st_2_what_is_acknowledged_survives_a_crash_at_any_effect() {
+    let script = script();
+    for effects in 0.. {
+        let disk = new_disk();
+        disk.faults().stop_after(2 + effects);
+        let mut history = History::default();
+        run(&disk, &script, &mut history);
+        let stopped = disk.faults().stopped_at();
+        let stopped = stopped.unwrap_or_else(|| "the end".to_owned());
+        for crash in crashes(effects) {
+            let context = format!("{crash:?} at {stopped}");
+            check(&disk.crash(crash), history.clone(), &context);
+        }
+        if disk.faults().stopped_at().is_none() {
+            assert!(effects > 100, "{effects}");
+            return;
+        }
+    }
+}
+
+/// Lets the process die again while it recovers, at every effect of that.
+#[test]
+fn st_2_a_crash_while_recovering_loses_nothing() {
+    let script = script();
+    let mut recoveries = 0;
+    for effects in (20..).step_by(7) {
+        let disk = new_disk();
+        disk.faults().stop_after(2 + effects);
+        let mut history = History::default();
+        run(&disk, &script, &mut history);
+        for crash in crashes(effects) {
+            for again in 0.. {
+                let first = disk.crash(crash);
+                first.faults().stop_after(again);
+                let mut history = history.clone();
+                let opened = open_on(&first);
+                let context = format!("{crash:?} after {effects}, then after {again}");
+                if let Ok(shard) = &opened {
+                    history.found(&dump_all(shard), &context);
+                }
+                drop(opened);
+                let second = crashes(effects + again).nth(again as usize % 6).unwrap();
+                let context = format!("{context}: {second:?}");
+                check(&first.crash(second), history, &context);
+                recoveries += 1;
+                if first.faults().stopped_at().is_none() {
+                    break;
+                }
+            }
+        }
+        if disk.faults().stopped_at().is_none() {
+            break;
+        }
+    }
+    assert!(recoveries > 500, "{recoveries}");
+}
+
+/// The space runs out at every byte of a log's life; what is refused is not there, what is
+/// acknowledged is, and with space it goes on.
+#[test]
+fn a_disk_that_fills_up_loses_nothing() {
+    let script = script();
+    for capacity in (0..12 << 10).step_by(211) {
+        let disk = new_disk();
+        disk.set_capacity(Some(capacity));
+        let mut history = History::default();
+        run(&disk, &script, &mut history);
+        for crash in crashes(capacity) {
+            let found = disk.crash(crash);
+            found.set_capacity(None);
+            check(&found, history.clone(), &format!("{crash:?} at {capacity}"));
+        }
+    }
+}
+
+/// One sync fails, and from then on what it was to make durable may be lost for good although
+/// readers still see it.
+#[test]
+fn a_failed_sync_is_never_trusted_again() {
+    let script = script();
+    for step in 0..script.len() {
+        let disk = new_disk();
+        let mut history = History::default();
+        let shard = open_on(&disk).unwrap();
+        for (i, batches) in script.iter().enumerate() {
+            disk.faults().set_sync_fails(i == step);
+            for batch in batches {
+                let answer = append(&shard, batch.clone());
+                history.answered(batch.clone(), &answer);
+            }
+        }
+        drop(shard);
+        disk.faults().set_sync_fails(false);
+        for crash in crashes(step as u64) {
+            check(
+                &disk.crash(crash),
+                history.clone(),
+                &format!("{crash:?} at {step}"),
+            );
+        }
+    }
+}
