@@ -19,7 +19,7 @@ pub use local::LocalObjects;
 pub enum Created {
     /// It is there, with these bytes, and will be after a crash.
     New,
-    /// There was one of this name already, which stays as it is.
+    /// There was one of this name already, which stays as it is and will be there after a crash.
     Exists,
 }
 
@@ -38,7 +38,8 @@ pub trait Objects: Send + Sync + Debug {
     /// Opens an object for reading; it can be read to its end even if it is deleted meanwhile.
     fn open(&self, key: &str) -> io::Result<Arc<dyn ObjectReader>>;
 
-    /// Names of objects and folders directly in a folder, sorted; an absent one is empty.
+    /// Names of objects and folders directly in a folder, sorted; an absent one is empty. What is
+    /// listed will be there after a crash.
     fn list(&self, folder: &str) -> io::Result<Vec<String>>;
 
     /// Deletes an object; that it is not there is no error.

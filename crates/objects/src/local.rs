@@ -75,7 +75,11 @@ impl Objects for LocalObjects {
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
-        self.disk.list(&self.path(folder)?)
+        let path = self.path(folder)?;
+        // A process that was killed may have given or taken names that are not durable yet; who
+        // sees them goes by them.
+        sync_folders(&*self.disk, &path, &self.root)?;
+        self.disk.list(&path)
     }
 
     fn delete(&self, key: &str) -> io::Result<()> {
@@ -132,17 +136,20 @@ impl Writer {
         self.buffer.clear();
         Ok(())
     }
+}
 
-    /// Makes the name durable: the entries of all folders above it.
-    fn sync_folders(&self) -> io::Result<()> {
-        for folder in self.path.ancestors().skip(1) {
-            self.disk.sync_dir(folder)?;
-            if folder == self.root {
-                break;
-            }
+/// Makes the names in a folder durable, and those of all folders down to it, or that they are gone.
+fn sync_folders(disk: &dyn Disk, folder: &Path, root: &Path) -> io::Result<()> {
+    for folder in folder.ancestors() {
+        match disk.sync_dir(folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            synced => synced?,
         }
-        Ok(())
+        if folder == root {
+            break;
+        }
     }
+    Ok(())
 }
 
 impl ObjectWriter for Writer {
@@ -168,14 +175,15 @@ impl ObjectWriter for Writer {
             Err(e) if e.kind() == io::ErrorKind::NotFound => link(),
             linked => linked,
         };
-        match linked {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(Created::Exists),
-            linked => {
-                linked?;
-                self.sync_folders()?;
-                Ok(Created::New)
-            }
+        let created = match linked {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Created::Exists,
+            linked => linked.map(|()| Created::New)?,
+        };
+        // The other one may be there and not be durable.
+        if let Some(folder) = self.path.parent() {
+            sync_folders(&*self.disk, folder, &self.root)?;
         }
+        Ok(created)
     }
 }
 
