@@ -16,6 +16,10 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file for reading alone, as is possible where nothing may be written.
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open(path)
+    }
     /// Opens a file for writing at its end, creating it.
     fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
     /// Reads a whole file; one larger than `max_bytes` is an error.
@@ -127,6 +131,14 @@ impl Disk for SystemDisk {
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = at(path, OpenOptions::new().read(true).write(true).open(path))?;
+        Ok(Box::new(SystemFile {
+            file,
+            path: path.into(),
+        }))
+    }
+
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = at(path, File::open(path))?;
         Ok(Box::new(SystemFile {
             file,
             path: path.into(),

@@ -213,6 +213,10 @@ impl Disk for FaultyDisk {
         Ok(self.wrap(path, self.inner.open(path)?))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(self.wrap(self.inner.open_to_read(path)?))
+    }
+
     fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
         self.faults.effect("open or create", path)?;
         Ok(Box::new(FaultyAppend {

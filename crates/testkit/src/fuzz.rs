@@ -8,6 +8,7 @@
 mod engine;
 mod formats;
 mod log;
+mod prometheus;
 mod promql;
 
 use ferula_model::text::number::{self, Form};
@@ -17,6 +18,7 @@ use ferula_model::text::{duration, size};
 pub use engine::promql_engine;
 pub use formats::{exposition_text, openmetrics, remote_write};
 pub use log::log_frame;
+pub use prometheus::{prometheus_chunk, prometheus_index, prometheus_tombstones};
 pub use promql::{promql_lex, promql_parse};
 
 /// A target with its name.
@@ -30,6 +32,9 @@ pub const TARGETS: &[Target] = &[
     ("openmetrics", openmetrics),
     ("remote_write", remote_write),
     ("log_frame", log_frame),
+    ("prometheus_chunk", prometheus_chunk),
+    ("prometheus_index", prometheus_index),
+    ("prometheus_tombstones", prometheus_tombstones),
     ("promql_lex", promql_lex),
     ("promql_parse", promql_parse),
     ("promql_engine", promql_engine),

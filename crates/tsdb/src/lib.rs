@@ -14,6 +14,7 @@ pub mod compact;
 mod head;
 pub mod log;
 pub mod manifest;
+pub mod prometheus;
 
 pub use head::{
     Cardinality, Head, HeadSettings, HeadStats, HeadWriter, ReplayedRecords, Verdict, judge,
