@@ -214,7 +214,8 @@ impl Disk for FaultyDisk {
     }
 
     fn open_to_read(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(self.wrap(self.inner.open_to_read(path)?))
+        self.faults.alive()?;
+        Ok(self.wrap(path, self.inner.open_to_read(path)?))
     }
 
     fn append_to(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
