@@ -8,6 +8,7 @@
 //! Start with [`judge`], which decides what becomes of a sample, then `head/stage.rs`, then
 //! `log/writer.rs`. The bytes of the log are described in `docs/internals/log.md`.
 
+pub mod block;
 mod bytes;
 mod chunk;
 pub mod compact;

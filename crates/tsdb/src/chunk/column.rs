@@ -78,43 +78,55 @@ impl Scratch {
             odd,
         } = self;
         let end_max = bytes.len() + len_max;
-        let n = values.len();
-        put_uv(bytes, n as u64);
+        put_uv(bytes, values.len() as u64);
         let plan = Plan::of_line(timestamps);
         plan.write(timestamps, bytes);
         if bytes.len() + 9 > end_max {
             return false;
         }
-        let first = values[0];
-        if values.iter().all(|v| v.to_bits() == first.to_bits()) {
-            match as_integer(first, 0) {
-                Some(q) => {
-                    bytes.push(CONSTANT_INTEGER);
-                    put_zz(bytes, q);
-                }
-                None => {
-                    bytes.push(CONSTANT_BITS);
-                    bytes.extend_from_slice(&first.to_bits().to_le_bytes());
-                }
-            }
-            return true;
-        }
-        let tag = match decimals(values, ints, odd) {
-            Some(e) => DECIMAL | e as u8,
-            None if ordered(values, ints, odd) => ORDERED,
-            None => return false,
-        };
-        let plan = Plan::of(ints);
-        if bytes.len() + plan.len_min(n) + 9 * odd.len() > end_max {
-            return false;
-        }
-        bytes.push(tag | if odd.is_empty() { 0 } else { ODD });
-        plan.write(ints, bytes);
-        if !odd.is_empty() {
-            put_odd(values, odd, bytes);
-        }
-        bytes.len() <= end_max
+        put_values(values, ints, odd, bytes, end_max) && bytes.len() <= end_max
     }
+}
+
+/// Appends values, of which there is at least one, unless they have no form that is worth it, or
+/// the bytes would end beyond `end_max`. Returns whether they were. `ints` and `odd` are only for
+/// their memory.
+pub(crate) fn put_values(
+    values: &[f64],
+    ints: &mut Vec<i64>,
+    odd: &mut Vec<usize>,
+    bytes: &mut Vec<u8>,
+    end_max: usize,
+) -> bool {
+    let first = values[0];
+    if values.iter().all(|v| v.to_bits() == first.to_bits()) {
+        match as_integer(first, 0) {
+            Some(q) => {
+                bytes.push(CONSTANT_INTEGER);
+                put_zz(bytes, q);
+            }
+            None => {
+                bytes.push(CONSTANT_BITS);
+                bytes.extend_from_slice(&first.to_bits().to_le_bytes());
+            }
+        }
+        return true;
+    }
+    let tag = match decimals(values, ints, odd) {
+        Some(e) => DECIMAL | e as u8,
+        None if ordered(values, ints, odd) => ORDERED,
+        None => return false,
+    };
+    let plan = Plan::of(ints);
+    if bytes.len() + plan.len_min(values.len()) + 9 * odd.len() > end_max {
+        return false;
+    }
+    bytes.push(tag | if odd.is_empty() { 0 } else { ODD });
+    plan.write(ints, bytes);
+    if !odd.is_empty() {
+        put_odd(values, odd, bytes);
+    }
+    true
 }
 
 /// The integer that gives `value` when divided by the power of ten.
@@ -265,24 +277,33 @@ pub(crate) fn decode(
     }
     let n = n as usize;
     ints::decode(&mut r, n, timestamps, |t| t)?;
+    take_values(&mut r, n, values)
+}
+
+/// Appends `n` values to a column.
+pub(crate) fn take_values(
+    r: &mut Reader<'_>,
+    n: usize,
+    values: &mut Vec<f64>,
+) -> Result<(), Damaged> {
     let tag = r.u8()?;
     let from = values.len();
     match tag {
         CONSTANT_INTEGER => values.resize(from + n, to_float(r.zz()?)),
         CONSTANT_BITS => values.resize(from + n, r.f64()?),
         _ => match tag & !ODD {
-            DECIMAL => ints::decode(&mut r, n, values, to_float)?,
-            ORDERED => ints::decode(&mut r, n, values, |v| f64::from_bits(in_order(v) as u64))?,
+            DECIMAL => ints::decode(r, n, values, to_float)?,
+            ORDERED => ints::decode(r, n, values, |v| f64::from_bits(in_order(v) as u64))?,
             tag => {
                 let power = tag.checked_sub(DECIMAL).map(usize::from);
                 let power = power.and_then(|e| POWERS.get(e));
                 let power = *power.ok_or(Damaged("a chunk's values are of no known form"))?;
-                ints::decode(&mut r, n, values, move |q| to_float(q) / power)?;
+                ints::decode(r, n, values, move |q| to_float(q) / power)?;
             }
         },
     }
     if tag & ODD != 0 {
-        take_odd(&mut r, &mut values[from..])?;
+        take_odd(r, &mut values[from..])?;
     }
     Ok(())
 }
