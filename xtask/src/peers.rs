@@ -1,4 +1,4 @@
-//! Fetches Prometheus, VictoriaMetrics and node_exporter from Debian packages, unpacked beside the
+//! Fetches the peers (Prometheus, VictoriaMetrics, exporters) from Debian packages, unpacked beside the
 //! system and never installed over it.
 //!
 //! Peers must be as new as users run them, so Debian's unstable suite is asked first and the
@@ -114,9 +114,9 @@ impl Apt {
 
     /// Downloads and unpacks one peer, tries it, and moves it to the peers folder.
     fn fetch(&self, peer: Peer) -> Result<()> {
-        self.run(&["download", peer.name()])?;
+        self.run(&["download", peer.package()])?;
         let unpacked = self.work.join("unpacked").join(peer.name());
-        let prefix = format!("{}_", peer.name());
+        let prefix = format!("{}_", peer.package());
         let mut package_version = String::new();
         for entry in std::fs::read_dir(&self.work)? {
             let entry = entry?;

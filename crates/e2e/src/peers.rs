@@ -16,18 +16,34 @@ pub enum Peer {
     VictoriaMetrics,
     /// A real exporter.
     NodeExporter,
+    /// A server whose metrics of itself benchmarks store.
+    Etcd,
 }
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 3] = [Self::Prometheus, Self::VictoriaMetrics, Self::NodeExporter];
+    pub const ALL: [Self; 4] = [
+        Self::Prometheus,
+        Self::VictoriaMetrics,
+        Self::NodeExporter,
+        Self::Etcd,
+    ];
 
-    /// Name of the Debian package, of the binary inside it and of the file in the peers folder.
+    /// Name of the Debian package.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd-server",
+            other => other.name(),
+        }
+    }
+
+    /// Name of the binary inside the package and of the file in the peers folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Prometheus => "prometheus",
             Self::VictoriaMetrics => "victoria-metrics",
             Self::NodeExporter => "prometheus-node-exporter",
+            Self::Etcd => "etcd",
         }
     }
 

@@ -48,6 +48,11 @@ pub(crate) fn series_of(instance: usize) -> impl Iterator<Item = Series> {
     (0..SERIES_PER_INSTANCE).map(move |index| Series { instance, index })
 }
 
+/// The metrics of an instance.
+pub(crate) fn metrics() -> impl Iterator<Item = String> {
+    series_of(0).step_by(SERIES_PER_FAMILY).map(Series::name)
+}
+
 /// The series that tell about an instance.
 pub(crate) fn info_of(instance: usize) -> impl Iterator<Item = Series> {
     (0..INFO_NAMES.len()).map(move |info| Series {
@@ -59,6 +64,11 @@ pub(crate) fn info_of(instance: usize) -> impl Iterator<Item = Series> {
 /// How many steps ago an instance started.
 pub(crate) fn uptime(instance: usize, step: u64) -> u64 {
     (step + 1_000 + instance as u64 * 131) % RESTART_STEPS
+}
+
+/// How often an instance has been replaced: at every period but the first, one instance in four is.
+pub(crate) fn generation(instance: usize, period: u64) -> u64 {
+    (period + 3 - (instance as u64 + 3) % 4) / 4
 }
 
 impl Series {
@@ -127,6 +137,15 @@ impl Series {
         labels.push(("__name__", self.name()));
         labels.extend(instance_labels(self.instance));
         labels.sort_unstable();
+        labels
+    }
+
+    /// All labels after its instance was replaced so many times: its pod has another name.
+    pub(crate) fn labels_of(self, generation: u64) -> Vec<(&'static str, String)> {
+        let mut labels = self.labels();
+        for (_, value) in labels.iter_mut().filter(|(name, _)| *name == "pod") {
+            *value = format!("{value}-{generation}");
+        }
         labels
     }
 
@@ -230,6 +249,17 @@ mod tests {
             assert!(seen.insert(labels.clone()), "twice: {labels:?}");
         }
         assert_eq!(seen.len(), 2 * (SERIES_PER_INSTANCE + INFO_NAMES.len()));
+    }
+
+    #[test]
+    fn a_quarter_is_replaced_every_period() {
+        assert!((0..8).all(|instance| generation(instance, 0) == 0));
+        for period in 1..9 {
+            let replaced = |&i: &usize| generation(i, period) == generation(i, period - 1) + 1;
+            assert_eq!((0..8).filter(replaced).count(), 2, "period {period}");
+        }
+        let series = series_of(1).next().expect("it has some");
+        assert_ne!(series.labels_of(0), series.labels_of(1));
     }
 
     #[test]

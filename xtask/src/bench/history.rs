@@ -4,14 +4,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use ferula_e2e::http::{Client, Request};
-use ferula_e2e::remote_write::{self, EncodedLabels, WriteRequest};
+use ferula_e2e::http::Client;
+use ferula_e2e::remote_write::{EncodedLabels, WriteRequest};
 use ferula_e2e::server::{Kind, Server, now_ms};
 use ferula_e2e::wait_for;
 
 use super::fleet::{self, Series};
 use super::natives::{self, Native};
-use super::{accepted, value_at};
+use super::send::post;
+use super::value_at;
 
 const CONNECTIONS: usize = 4;
 const SERIES_PER_REQUEST: usize = 2_000;
@@ -60,6 +61,15 @@ impl History {
             instances: size.instances,
             first: newest - (steps - 1) * STEP_MS,
             steps: u64::try_from(steps)?,
+        })
+    }
+
+    /// The same without native histograms, which one of the servers does not keep.
+    pub(crate) fn of_floats(size: Size) -> Result<Self> {
+        let natives = Vec::new();
+        Ok(Self {
+            natives,
+            ..Self::new(size)?
         })
     }
 
@@ -178,14 +188,4 @@ impl History {
             Ok(())
         })
     }
-}
-
-fn post(client: &mut Client, request: &WriteRequest) -> Result<()> {
-    let response = client.send(&Request {
-        method: "POST",
-        path: remote_write::PATH,
-        headers: &remote_write::HEADERS,
-        body: &request.body(),
-    })?;
-    accepted(&response)
 }

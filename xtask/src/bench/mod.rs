@@ -3,10 +3,14 @@
 //!
 //! What counts is what the work costs the server: its CPU seconds, its memory, its bytes on disk.
 //! Those and their ratios hold on a shared machine, where throughput does not. Each server gets its
-//! default tuning and an empty folder. Start with [`run`]; the work is in `write.rs`, `scrape.rs` and
-//! `query.rs`, the series in `fleet.rs`, the queries in `queries.rs`.
+//! default tuning and an empty folder. Start with [`run`]; each work is in a file of its name, the
+//! series in `fleet.rs`, the queries in `queries.rs`.
 
+mod batched;
+mod churn;
+mod compacted;
 mod compare;
+mod exporters;
 mod fleet;
 mod history;
 mod natives;
@@ -15,6 +19,8 @@ mod query;
 mod query_report;
 mod report;
 mod scrape;
+mod send;
+mod soak;
 mod write;
 
 use std::path::PathBuf;
@@ -56,7 +62,8 @@ pub(crate) struct Options {
     /// Do this work only.
     #[arg(long, value_enum)]
     work: Vec<Work>,
-    /// Query this many instances with a thousand series each, instead of 36 (2 if quick).
+    /// Query, or write in batches, this many instances with a thousand series each, instead of 36
+    /// (2 if quick).
     #[arg(long)]
     instances: Option<usize>,
     /// Ask only the queries whose name contains this.
@@ -81,6 +88,16 @@ pub(crate) enum Work {
     Scrape,
     /// Answer queries over a day.
     Query,
+    /// Take few samples of very many series, then come back after kill -9.
+    Cardinality,
+    /// Take samples of series of which a quarter is replaced at every step.
+    Churn,
+    /// Take many samples of each series per request, and sort them away.
+    Batched,
+    /// Keep what real exporters say.
+    Exporters,
+    /// Take a day of churn with queries beside. Only if asked for.
+    Soak,
 }
 
 /// Measures and prints the table.
@@ -95,7 +112,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .collect::<Result<_>>()?;
     let works = Work::value_variants().iter().copied();
     let works: Vec<Work> = works
-        .filter(|work| options.work.is_empty() || options.work.contains(work))
+        .filter(|work| match options.work.as_slice() {
+            [] => *work != Work::Soak,
+            wanted => wanted.contains(work),
+        })
         .collect();
 
     let mut report = Report::new(servers.iter().map(|&(subject, _)| subject).collect());
@@ -136,6 +156,17 @@ fn measure(
     match work {
         Work::Write => in_turn(&|start| write::measure(start, &write::Size::of(options.quick))),
         Work::Scrape => in_turn(&|start| scrape::measure(start, &scrape::Size::of(options.quick))),
+        Work::Cardinality => {
+            in_turn(&|start| write::measure(start, &write::Size::of_cardinality(options.quick)))
+        }
+        Work::Churn => in_turn(&|start| churn::measure(start, &churn::Size::of(options.quick))),
+        Work::Batched => in_turn(&|start| {
+            batched::measure(start, batched::size(options.quick, options.instances))
+        }),
+        Work::Exporters => {
+            in_turn(&|start| exporters::measure(start, exporters::Size::of(options.quick)))
+        }
+        Work::Soak => in_turn(&|start| soak::measure(start, &soak::Size::of(options.quick))),
         Work::Query => {
             // All servers live at the same time, so that their answers can be compared.
             let size = history::Size::of(options.quick, options.instances);
@@ -210,6 +241,16 @@ fn value_at(server: &Server, query: &str, time: i64) -> Result<f64> {
     let response = server.client().post_form("/api/v1/query", &form)?;
     let answer = Answer::parse(&response.text())?;
     answer.only_value().with_context(|| format!("{answer:?}"))
+}
+
+/// How many samples of the fleet a server finds in a time before `end`, metric by metric.
+fn samples_before(server: &Server, end: i64, time: Duration) -> Result<f64> {
+    let window = time.as_secs();
+    let counts = fleet::metrics().map(|metric| {
+        let query = format!("sum(count_over_time({metric}[{window}s]))");
+        value_at(server, &query, end).with_context(|| query)
+    });
+    counts.sum()
 }
 
 /// Bytes below a folder: in its logs, and in all. Space that was reserved in advance does not count.

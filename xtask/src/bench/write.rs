@@ -1,21 +1,16 @@
 //! Remote write: every request brings one sample for each of its series, as a sender that keeps up
-//! does. Then kill -9, and how long until all series are back.
+//! does. Then kill -9, and how long until all series are back. With many series and few samples of
+//! each it is what cardinality costs.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use ferula_e2e::http::{Client, Request};
-use ferula_e2e::remote_write::{self, EncodedLabels, WriteRequest};
+use ferula_e2e::remote_write::{EncodedLabels, WriteRequest};
 use ferula_e2e::server::{Server, now_ms};
 
 use super::fleet::{self, Series};
 use super::report::Figure;
-use super::{accepted, disk_use, settle, value_at};
-
-const CONNECTIONS: usize = 8;
-
-/// Prometheus sends this many samples per request by default.
-const SERIES_PER_REQUEST: usize = 2_000;
+use super::{disk_use, send, settle, value_at};
 
 const STEP_MS: i64 = 15_000;
 
@@ -25,34 +20,39 @@ const NEWEST_AGE_MS: i64 = 60_000;
 
 /// Work that a server puts off for less than this counts: VictoriaMetrics keeps what it acknowledged
 /// in memory for five seconds before it writes files.
-const PUT_OFF_MAX: Duration = Duration::from_secs(8);
+pub(crate) const PUT_OFF_MAX: Duration = Duration::from_secs(8);
 
 /// From then until the kill, so that the restart is measured with everything on disk: its index
 /// takes longer still.
-const BEFORE_KILL: Duration = Duration::from_secs(20);
+pub(crate) const BEFORE_KILL: Duration = Duration::from_secs(20);
 
 /// How long a server may take until all series are back.
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 
 /// How much is written.
 pub(crate) struct Size {
+    work: &'static str,
     instances: usize,
     steps: u64,
 }
 
 impl Size {
-    /// The full or the quick amount.
+    /// The full or the quick amount of a sender that keeps up.
     pub(crate) fn of(quick: bool) -> Self {
-        if quick {
-            Self {
-                instances: 10,
-                steps: 30,
-            }
-        } else {
-            Self {
-                instances: 100,
-                steps: 120,
-            }
+        let (instances, steps) = if quick { (10, 30) } else { (100, 120) };
+        Self {
+            work: "write",
+            instances,
+            steps,
+        }
+    }
+
+    /// The full or the quick amount of series that have few samples each.
+    pub(crate) fn of_cardinality(quick: bool) -> Self {
+        Self {
+            work: "cardinality",
+            instances: if quick { 100 } else { 1_000 },
+            steps: 4,
         }
     }
 }
@@ -97,7 +97,7 @@ pub(crate) fn measure(start: &dyn Fn() -> Result<Server>, size: &Size) -> Result
     let (ready, full) = recover(&mut server, newest, series_f)?;
 
     let per_series = |bytes: u64| bytes.saturating_sub(idle) as f64 / series_f;
-    let work = "write";
+    let work = size.work;
     Ok(vec![
         Figure::new(
             work,
@@ -130,7 +130,7 @@ pub(crate) fn measure(start: &dyn Fn() -> Result<Server>, size: &Size) -> Result
 fn blocks(size: &Size) -> Vec<Block> {
     let mut blocks = Vec::new();
     let all: Vec<Series> = (0..size.instances).flat_map(fleet::series_of).collect();
-    for part in all.chunks(SERIES_PER_REQUEST) {
+    for part in all.chunks(send::SAMPLES_PER_REQUEST) {
         let series = part.iter().map(|&series| {
             let labels = series.labels();
             let labels = labels.iter().map(|(name, value)| (*name, value.as_str()));
@@ -145,33 +145,16 @@ fn blocks(size: &Size) -> Vec<Block> {
 
 /// Each connection has series of its own and sends them step by step.
 fn send_all(server: &Server, blocks: &[Block], first: i64, steps: u64) -> Result<()> {
-    let address = server.address();
-    let send = |connection: usize| -> Result<()> {
-        let mut client = Client::new(address);
-        for (step, time) in (0..steps).zip((first..).step_by(STEP_MS as usize)) {
-            for block in blocks.iter().skip(connection).step_by(CONNECTIONS) {
-                let mut request = WriteRequest::default();
-                for (series, labels) in &block.series {
-                    request.push(labels, [(time, series.value(step))]);
-                }
-                let response = client.send(&Request {
-                    method: "POST",
-                    path: remote_write::PATH,
-                    headers: &remote_write::HEADERS,
-                    body: &request.body(),
-                })?;
-                accepted(&response)?;
+    send::in_steps(server, 0..steps, |connection, step, send| {
+        let time = first + step.cast_signed() * STEP_MS;
+        for block in blocks.iter().skip(connection).step_by(send::CONNECTIONS) {
+            let mut request = WriteRequest::default();
+            for (series, labels) in &block.series {
+                request.push(labels, [(time, series.value(step))]);
             }
+            send(&request)?;
         }
         Ok(())
-    };
-    std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..CONNECTIONS)
-            .map(|connection| scope.spawn(move || send(connection)))
-            .collect();
-        senders
-            .into_iter()
-            .try_for_each(|sender| sender.join().expect("no sender panics"))
     })
 }
 
