@@ -1,5 +1,5 @@
-//! Fetches the peers (Prometheus, VictoriaMetrics, exporters) from Debian packages, unpacked beside the
-//! system and never installed over it.
+//! Fetches the peers (Prometheus and its tool, VictoriaMetrics, exporters) from Debian packages,
+//! unpacked beside the system and never installed over it.
 //!
 //! Peers must be as new as users run them, so Debian's unstable suite is asked first and the
 //! machine's own suite when that fails. The mirror is the one this machine already uses. apt gets a

@@ -18,15 +18,18 @@ pub enum Peer {
     NodeExporter,
     /// A server whose metrics of itself benchmarks store.
     Etcd,
+    /// The reference's tool, which judges blocks that Ferula writes.
+    Promtool,
 }
 
 impl Peer {
     /// Every peer.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Prometheus,
         Self::VictoriaMetrics,
         Self::NodeExporter,
         Self::Etcd,
+        Self::Promtool,
     ];
 
     /// Name of the Debian package.
@@ -44,6 +47,7 @@ impl Peer {
             Self::VictoriaMetrics => "victoria-metrics",
             Self::NodeExporter => "prometheus-node-exporter",
             Self::Etcd => "etcd",
+            Self::Promtool => "promtool",
         }
     }
 

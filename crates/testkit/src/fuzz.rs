@@ -18,7 +18,7 @@ use ferula_model::text::{duration, size};
 pub use engine::promql_engine;
 pub use formats::{exposition_text, openmetrics, remote_write};
 pub use log::log_frame;
-pub use prometheus::{prometheus_chunk, prometheus_index, prometheus_tombstones};
+pub use prometheus::{prometheus_chunk, prometheus_index, prometheus_tombstones, prometheus_wal};
 pub use promql::{promql_lex, promql_parse};
 
 /// A target with its name.
@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("prometheus_chunk", prometheus_chunk),
     ("prometheus_index", prometheus_index),
     ("prometheus_tombstones", prometheus_tombstones),
+    ("prometheus_wal", prometheus_wal),
     ("promql_lex", promql_lex),
     ("promql_parse", promql_parse),
     ("promql_engine", promql_engine),

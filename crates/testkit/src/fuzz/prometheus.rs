@@ -1,8 +1,12 @@
 //! The targets that read files of Prometheus.
 
-use ferula_model::LABEL_LEN_MAX;
+use std::sync::Arc;
+
+use ferula_model::{Histogram, LABEL_LEN_MAX, Labels, Timestamp};
 use ferula_storage::Columns;
-use ferula_tsdb::prometheus::{Index, Tombstones, Window, decode_chunk};
+use ferula_tsdb::prometheus::{
+    Index, Records, Segment, Times, Tombstones, Window, decode_chunk, decode_record,
+};
 
 /// Larger files make fuzzing slow and find nothing more.
 const BYTES_MAX: usize = 1 << 14;
@@ -59,4 +63,40 @@ pub fn prometheus_tombstones(data: &[u8]) {
             "intervals of no bytes"
         );
     }
+}
+
+/// A segment of a write-ahead log, whose checksums are not looked at.
+pub fn prometheus_wal(data: &[u8]) {
+    if data.len() > BYTES_MAX {
+        return;
+    }
+    let file = Window::of_bytes("00000000", data.to_vec());
+    let mut segment = Segment::new(file.without_checksums());
+    let mut last = None;
+    while let Ok(Some((offset, record))) = segment.next() {
+        assert!(last < Some(offset), "records come one after the other");
+        last = Some(offset);
+        let mut found = Found::default();
+        let _ = decode_record(record, &mut found);
+        assert!(found.0 * 9 <= record.len(), "samples of no bytes");
+    }
+}
+
+/// Counts what records say.
+#[derive(Default)]
+struct Found(usize);
+
+impl Records for Found {
+    fn series(&mut self, _: u64, labels: Labels) {
+        assert!(labels.iter().all(|(_, v)| v.len() <= LABEL_LEN_MAX));
+    }
+    fn float(&mut self, _: u64, _: Times, _: f64) {
+        self.0 += 1;
+    }
+    fn histogram(&mut self, _: u64, _: Times, histogram: Arc<Histogram>) {
+        assert_eq!(histogram.validate(), Ok(()));
+        self.0 += 1;
+    }
+    fn tombstone(&mut self, _: u64, _: Timestamp, _: Timestamp) {}
+    fn min_valid(&mut self, _: Timestamp) {}
 }

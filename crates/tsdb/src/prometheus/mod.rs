@@ -4,7 +4,7 @@
 //! not what the format says are errors with file and position, never a panic, and never make
 //! the reader ask for more memory than there are bytes to justify it.
 //!
-//! Start with [`Block`] and [`BlockWriter`].
+//! Start with [`Block`], [`WalHead`] and [`BlockWriter`].
 
 mod block;
 mod chunk;
@@ -12,12 +12,17 @@ mod cut;
 mod encode_histograms;
 mod error;
 mod floats;
+mod gather;
 mod histograms;
 mod index;
 mod meta;
+mod pages;
+mod record;
+mod sort;
 mod start;
 mod tombstones;
 mod varbit;
+mod wal;
 mod window;
 mod write_block;
 mod write_file;
@@ -26,8 +31,13 @@ mod write_index;
 pub use block::Block;
 pub use chunk::decode as decode_chunk;
 pub use error::Error;
+pub use gather::Gather;
 pub use index::{ChunkRef, Entry, Index};
 pub use meta::{Meta, Stats};
+pub use pages::Segment;
+pub use record::{Records, Times, decode as decode_record};
+pub use sort::sort_first_wins;
 pub use tombstones::Tombstones;
+pub use wal::WalHead;
 pub use window::{ReadAt, Window};
 pub use write_block::BlockWriter;

@@ -141,6 +141,13 @@ impl Window {
         Ok((offset + 4, checked))
     }
 
+    /// Whether `len` bytes from `offset` on have this CRC.
+    pub(crate) fn matches(&mut self, offset: u64, len: u64, crc: [u8; 4]) -> Result<bool, Error> {
+        let trusting = self.trusting;
+        let bytes = self.bytes(offset, len)?;
+        Ok(trusting || crc == crc32c::crc32c(bytes).to_be_bytes())
+    }
+
     /// `len` bytes that are followed by their CRC.
     pub(crate) fn checked(&mut self, offset: u64, len: u64) -> Result<&[u8], Error> {
         let trusting = self.trusting;
