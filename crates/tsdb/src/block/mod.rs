@@ -16,6 +16,7 @@ mod envelope;
 mod files;
 mod hash;
 mod index;
+mod ints;
 mod labels;
 mod meta;
 mod page;

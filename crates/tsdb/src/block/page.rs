@@ -22,8 +22,8 @@ use super::times::TimesWriter;
 use crate::Damaged;
 use crate::bytes::{Reader, put_uv, put_zz};
 use crate::chunk::histogram;
-use crate::chunk::ints::{self, Plan};
 
+use super::ints;
 use super::values::{self, Scratch};
 
 /// Series of a page.
@@ -131,7 +131,7 @@ impl<'a> PageWriter<'a> {
         let any = starts.iter().any(|&start| start != 0);
         let PageScratch { head, payloads, .. } = &mut *self.scratch;
         if any {
-            Plan::of(starts).write(starts, payloads);
+            ints::put(starts, payloads);
         }
         head.push(kind | if any { STARTS } else { 0 });
         let number = self.numbers.number(times);
@@ -353,7 +353,7 @@ fn decode_floats(
     columns: &mut Columns,
 ) -> Result<(), Damaged> {
     let before = columns.timestamps.len();
-    ints::decode(&mut times, n, &mut columns.timestamps, |t| t)?;
+    ints::take(&mut times, n, &mut columns.timestamps, |t| t)?;
     let new = &columns.timestamps[before..];
     if !overlaps(range, new[0], new[n - 1]) {
         columns.timestamps.truncate(before);
@@ -362,7 +362,7 @@ fn decode_floats(
     values::take(&mut payload, n, &mut columns.values)?;
     if kind & STARTS != 0 {
         columns.start_timestamps.resize(before, 0);
-        ints::decode(&mut payload, n, &mut columns.start_timestamps, |t| t)?;
+        ints::take(&mut payload, n, &mut columns.start_timestamps, |t| t)?;
     } else if !columns.start_timestamps.is_empty() {
         columns.start_timestamps.resize(before + n, 0);
     }
@@ -378,7 +378,7 @@ fn decode_histograms(
     columns: &mut Columns,
 ) -> Result<(), Damaged> {
     let (mut timestamps, mut starts) = (Vec::new(), Vec::new());
-    ints::decode(&mut times, n, &mut timestamps, |t| t)?;
+    ints::take(&mut times, n, &mut timestamps, |t| t)?;
     if !overlaps(range, timestamps[0], timestamps[n - 1]) {
         return Ok(());
     }
@@ -400,7 +400,7 @@ fn decode_histograms(
         });
     }
     if kind & STARTS != 0 {
-        ints::decode(&mut payload, n, &mut starts, |t| t)?;
+        ints::take(&mut payload, n, &mut starts, |t| t)?;
         for (point, start) in columns.histograms[before..].iter_mut().zip(starts) {
             point.start_timestamp = start;
         }

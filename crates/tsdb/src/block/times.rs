@@ -14,9 +14,9 @@ use ferula_model::Timestamp;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::cache::Page;
+use super::ints;
 use crate::Damaged;
 use crate::bytes::{Reader, put_uv};
-use crate::chunk::ints::Plan;
 
 /// Columns of a page.
 pub(super) const PAGE_COLUMNS: u32 = 64;
@@ -61,7 +61,7 @@ impl TimesWriter {
     fn add(&mut self, times: &[Timestamp]) -> u32 {
         let from = self.columns.len();
         put_uv(&mut self.columns, times.len() as u64);
-        Plan::of_line(times).write(times, &mut self.columns);
+        ints::put(times, &mut self.columns);
         self.lens.push(self.columns.len() - from);
         self.count += 1;
         self.count - 1
@@ -135,12 +135,11 @@ impl Page for TimesPage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chunk::ints;
 
     fn decoded(page: &TimesPage, i: u32) -> Vec<i64> {
         let mut r = Reader::new(page.column(i).unwrap());
         let (n, mut out) = (r.uv().unwrap() as usize, Vec::new());
-        ints::decode(&mut r, n, &mut out, |t| t).unwrap();
+        ints::take(&mut r, n, &mut out, |t| t).unwrap();
         out
     }
 

@@ -29,7 +29,7 @@ const ORDERED: u8 = 0x80;
 const ODD: u8 = 0x20;
 
 /// The powers of ten that are tried. With more digits, ordered bits are as small.
-const POWERS: [f64; 13] = [
+pub(crate) const POWERS: [f64; 13] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12,
 ];
 
@@ -42,7 +42,7 @@ const INTEGER_MAX: f64 = 2_251_799_813_685_248.0;
 
 /// A decimal is not tried beyond 2^46: among numbers so large, one near a random float is found
 /// by chance.
-const DECIMAL_MAX: f64 = 70_368_744_177_664.0;
+pub(crate) const DECIMAL_MAX: f64 = 70_368_744_177_664.0;
 
 /// So many values are looked at before all are.
 const PROBES: usize = 8;
@@ -78,60 +78,48 @@ impl Scratch {
             odd,
         } = self;
         let end_max = bytes.len() + len_max;
-        put_uv(bytes, values.len() as u64);
+        let n = values.len();
+        put_uv(bytes, n as u64);
         let plan = Plan::of_line(timestamps);
         plan.write(timestamps, bytes);
         if bytes.len() + 9 > end_max {
             return false;
         }
-        put_values(values, ints, odd, bytes, end_max) && bytes.len() <= end_max
-    }
-}
-
-/// Appends values, of which there is at least one, unless they have no form that is worth it, or
-/// the bytes would end beyond `end_max`. Returns whether they were. `ints` and `odd` are only for
-/// their memory.
-pub(crate) fn put_values(
-    values: &[f64],
-    ints: &mut Vec<i64>,
-    odd: &mut Vec<usize>,
-    bytes: &mut Vec<u8>,
-    end_max: usize,
-) -> bool {
-    let first = values[0];
-    if values.iter().all(|v| v.to_bits() == first.to_bits()) {
-        match as_integer(first, 0) {
-            Some(q) => {
-                bytes.push(CONSTANT_INTEGER);
-                put_zz(bytes, q);
+        let first = values[0];
+        if values.iter().all(|v| v.to_bits() == first.to_bits()) {
+            match as_integer(first, 0) {
+                Some(q) => {
+                    bytes.push(CONSTANT_INTEGER);
+                    put_zz(bytes, q);
+                }
+                None => {
+                    bytes.push(CONSTANT_BITS);
+                    bytes.extend_from_slice(&first.to_bits().to_le_bytes());
+                }
             }
-            None => {
-                bytes.push(CONSTANT_BITS);
-                bytes.extend_from_slice(&first.to_bits().to_le_bytes());
-            }
+            return true;
         }
-        return true;
+        let tag = match decimals(values, ints, odd) {
+            Some(e) => DECIMAL | e as u8,
+            None if ordered(values, ints, odd) => ORDERED,
+            None => return false,
+        };
+        let plan = Plan::of(ints);
+        if bytes.len() + plan.len_min(n) + 9 * odd.len() > end_max {
+            return false;
+        }
+        bytes.push(tag | if odd.is_empty() { 0 } else { ODD });
+        plan.write(ints, bytes);
+        if !odd.is_empty() {
+            put_odd(values, odd, bytes);
+        }
+        bytes.len() <= end_max
     }
-    let tag = match decimals(values, ints, odd) {
-        Some(e) => DECIMAL | e as u8,
-        None if ordered(values, ints, odd) => ORDERED,
-        None => return false,
-    };
-    let plan = Plan::of(ints);
-    if bytes.len() + plan.len_min(values.len()) + 9 * odd.len() > end_max {
-        return false;
-    }
-    bytes.push(tag | if odd.is_empty() { 0 } else { ODD });
-    plan.write(ints, bytes);
-    if !odd.is_empty() {
-        put_odd(values, odd, bytes);
-    }
-    true
 }
 
 /// The integer that gives `value` when divided by the power of ten.
 #[inline]
-fn as_integer(value: f64, e: usize) -> Option<i64> {
+pub(crate) fn as_integer(value: f64, e: usize) -> Option<i64> {
     let power = POWERS[e];
     let sum = value * power + ROUND;
     let integer = sum - ROUND;
@@ -148,7 +136,7 @@ fn low_bits(sum: f64) -> i64 {
 
 /// The integer as a float; exact, as it is below [`INTEGER_MAX`].
 #[inline(always)]
-fn to_float(integer: i64) -> f64 {
+pub(crate) fn to_float(integer: i64) -> f64 {
     f64::from_bits(ROUND.to_bits().wrapping_add(integer as u64)) - ROUND
 }
 
@@ -158,7 +146,7 @@ fn exponent_of(value: f64, e: usize) -> Option<usize> {
 }
 
 /// Finds a power of ten for all values but a few, and their integers.
-fn decimals(values: &[f64], ints: &mut Vec<i64>, odd: &mut Vec<usize>) -> Option<usize> {
+pub(crate) fn decimals(values: &[f64], ints: &mut Vec<i64>, odd: &mut Vec<usize>) -> Option<usize> {
     let odd_max = values.len() / VALUES_PER_ODD + 1;
     let (mut e, mut misses) = (0, 0);
     let probes = (0..PROBES).map(|i| values[i * values.len() / PROBES]);
@@ -223,7 +211,7 @@ fn scale(values: &[f64], e: usize, ints: &mut Vec<i64>) -> bool {
 }
 
 /// Maps all values' bits to integers in the floats' order; those that are not finite are odd.
-fn ordered(values: &[f64], ints: &mut Vec<i64>, odd: &mut Vec<usize>) -> bool {
+pub(crate) fn ordered(values: &[f64], ints: &mut Vec<i64>, odd: &mut Vec<usize>) -> bool {
     ints.clear();
     odd.clear();
     ints.extend(values.iter().map(|v| in_order(v.to_bits() as i64)));
@@ -238,7 +226,7 @@ fn ordered(values: &[f64], ints: &mut Vec<i64>, odd: &mut Vec<usize>) -> bool {
 
 /// Sign and magnitude to two's complement, and back.
 #[inline(always)]
-fn in_order(bits: i64) -> i64 {
+pub(crate) fn in_order(bits: i64) -> i64 {
     bits ^ (bits >> 63) & i64::MAX
 }
 
@@ -254,7 +242,7 @@ fn bridge(ints: &mut [i64], odd: &[usize]) {
     }
 }
 
-fn put_odd(values: &[f64], odd: &[usize], out: &mut Vec<u8>) {
+pub(crate) fn put_odd(values: &[f64], odd: &[usize], out: &mut Vec<u8>) {
     put_uv(out, odd.len() as u64);
     let mut before = 0;
     for &at in odd {
@@ -277,38 +265,29 @@ pub(crate) fn decode(
     }
     let n = n as usize;
     ints::decode(&mut r, n, timestamps, |t| t)?;
-    take_values(&mut r, n, values)
-}
-
-/// Appends `n` values to a column.
-pub(crate) fn take_values(
-    r: &mut Reader<'_>,
-    n: usize,
-    values: &mut Vec<f64>,
-) -> Result<(), Damaged> {
     let tag = r.u8()?;
     let from = values.len();
     match tag {
         CONSTANT_INTEGER => values.resize(from + n, to_float(r.zz()?)),
         CONSTANT_BITS => values.resize(from + n, r.f64()?),
         _ => match tag & !ODD {
-            DECIMAL => ints::decode(r, n, values, to_float)?,
-            ORDERED => ints::decode(r, n, values, |v| f64::from_bits(in_order(v) as u64))?,
+            DECIMAL => ints::decode(&mut r, n, values, to_float)?,
+            ORDERED => ints::decode(&mut r, n, values, |v| f64::from_bits(in_order(v) as u64))?,
             tag => {
                 let power = tag.checked_sub(DECIMAL).map(usize::from);
                 let power = power.and_then(|e| POWERS.get(e));
                 let power = *power.ok_or(Damaged("a chunk's values are of no known form"))?;
-                ints::decode(r, n, values, move |q| to_float(q) / power)?;
+                ints::decode(&mut r, n, values, move |q| to_float(q) / power)?;
             }
         },
     }
     if tag & ODD != 0 {
-        take_odd(r, &mut values[from..])?;
+        take_odd(&mut r, &mut values[from..])?;
     }
     Ok(())
 }
 
-fn take_odd(r: &mut Reader<'_>, values: &mut [f64]) -> Result<(), Damaged> {
+pub(crate) fn take_odd(r: &mut Reader<'_>, values: &mut [f64]) -> Result<(), Damaged> {
     let mut at = 0u64;
     for _ in 0..r.uv()? {
         at = at.saturating_add(r.uv()?);
