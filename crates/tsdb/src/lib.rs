@@ -13,6 +13,7 @@ mod bytes;
 mod chunk;
 pub mod compact;
 mod head;
+pub mod import;
 pub mod log;
 pub mod manifest;
 pub mod prometheus;

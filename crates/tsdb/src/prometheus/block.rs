@@ -74,14 +74,17 @@ impl Block {
         self.index.next()
     }
 
-    /// Appends a series' samples of a range, without those that are deleted.
+    /// Appends a series' samples of a range, without those that are deleted. Returns how many
+    /// are.
     pub fn samples(
         &mut self,
         entry: &Entry,
         range: Range,
         columns: &mut Columns,
-    ) -> Result<(), Error> {
-        let deleted = self.tombstones.of(entry.id);
+    ) -> Result<u64, Error> {
+        let intervals = self.tombstones.of(entry.id);
+        let is_deleted = |t| intervals.iter().any(|i| i.0 <= t && t <= i.1);
+        let mut deleted = 0;
         let mut newest = Newest(None);
         for chunk in &entry.chunks {
             if chunk.min >= range.end || chunk.max < range.start {
@@ -102,11 +105,14 @@ impl Block {
             if !newest.admit(decoded) {
                 return Err(segment.damaged(offset, "samples are out of order"));
             }
-            let keep =
-                |t: Timestamp| range.contains(t) && !deleted.iter().any(|d| d.0 <= t && t <= d.1);
+            if !intervals.is_empty() {
+                let gone = times(decoded).filter(|&t| range.contains(t) && is_deleted(t));
+                deleted += gone.count() as u64;
+            }
+            let keep = |t| range.contains(t) && !is_deleted(t);
             append(decoded, keep, columns);
         }
-        Ok(())
+        Ok(deleted)
     }
 
     fn index_damaged(&self, what: String) -> Error {
@@ -139,15 +145,19 @@ fn read_chunk(segment: &mut Window, offset: u64, columns: &mut Columns) -> Resul
     at(segment.name(), offset, decoded)
 }
 
+/// All timestamps; a chunk has one kind of sample, so that they are in order.
+fn times(columns: &Columns) -> impl Iterator<Item = Timestamp> {
+    let histograms = columns.histograms.iter().map(|p| p.timestamp);
+    columns.timestamps.iter().copied().chain(histograms)
+}
+
 /// The newest timestamp of a series so far: each must come after it.
 struct Newest(Option<Timestamp>);
 
 impl Newest {
     /// Whether a chunk's samples come after those before, and one after the other.
     fn admit(&mut self, columns: &Columns) -> bool {
-        let histograms = columns.histograms.iter().map(|p| p.timestamp);
-        let mut all = columns.timestamps.iter().copied().chain(histograms);
-        all.all(|t| {
+        times(columns).all(|t| {
             let after = self.0.is_none_or(|newest| newest < t);
             self.0 = Some(t);
             after
