@@ -302,6 +302,7 @@ impl Opening<'_> {
             disk: &**disk,
             dir: &dir,
             identity,
+            after: 0,
             progress: self.progress,
         };
         let replayed = replay(&what, &mut replaying).map_err(failed)?;

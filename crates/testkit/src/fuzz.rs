@@ -5,6 +5,7 @@
 //! add a target: a function here, a row in [`TARGETS`], a file in `fuzz/fuzz_targets/`, its
 //! `[[bin]]` in `fuzz/Cargo.toml`, and at least one input in its corpus.
 
+mod checkpoint;
 mod engine;
 mod formats;
 mod log;
@@ -15,6 +16,7 @@ use ferula_model::text::number::{self, Form};
 use ferula_model::text::regex::{Regex, Template};
 use ferula_model::text::{duration, size};
 
+pub use checkpoint::checkpoint;
 pub use engine::promql_engine;
 pub use formats::{exposition_text, openmetrics, remote_write};
 pub use log::log_frame;
@@ -36,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     ("prometheus_index", prometheus_index),
     ("prometheus_tombstones", prometheus_tombstones),
     ("prometheus_wal", prometheus_wal),
+    ("checkpoint", checkpoint),
     ("promql_lex", promql_lex),
     ("promql_parse", promql_parse),
     ("promql_engine", promql_engine),

@@ -10,6 +10,7 @@
 
 pub mod block;
 mod bytes;
+pub mod checkpoint;
 mod chunk;
 pub mod compact;
 mod head;
@@ -17,6 +18,8 @@ pub mod import;
 pub mod log;
 pub mod manifest;
 pub mod prometheus;
+#[cfg(test)]
+mod testing;
 
 pub use head::{
     Cardinality, Head, HeadSettings, HeadStats, HeadWriter, ReplayedRecords, Verdict, judge,

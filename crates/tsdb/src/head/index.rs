@@ -26,6 +26,8 @@ const PAGES_MAX: usize = 1 << 16;
 #[derive(Debug)]
 pub(crate) struct Index {
     seed: u64,
+    /// How often series were renumbered.
+    pub(crate) generation: u32,
     pub(crate) symbols: Symbols,
     tenants: Vec<TenantIndex>,
     tenant_numbers: HashMap<TenantId, u32>,
@@ -66,6 +68,7 @@ impl Index {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             seed,
+            generation: 0,
             symbols: Symbols::new(seed),
             tenants: Vec::new(),
             tenant_numbers: HashMap::new(),
@@ -163,19 +166,58 @@ impl Index {
         let index = &mut self.tenants[tenant as usize];
         for (name, value) in labels {
             let pair = index.intern_pair(&mut self.symbols, self.seed, &mut self.heap, name, value);
-            let series = &mut index.pairs[pair as usize].series;
-            let before = series.heap();
-            series.push(sid);
-            self.heap += series.heap() - before;
+            index.post(&mut self.heap, pair, sid);
             put_uv(&mut set, pair.into());
         }
-        let before = index.all.heap();
-        index.all.push(sid);
-        self.heap += index.all.heap() - before;
-        self.push_set(&set);
+        self.finish_series(tenant, hash, sid, &set);
         self.scratch = set;
-        Slot::insert(&mut self.identity, hash, sid);
         sid
+    }
+
+    /// Makes room for `count` more series.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.sets.reserve_exact(count);
+        self.identity
+            .reserve(count, |slot| Slot::spread(slot.filed_under()));
+    }
+
+    /// Gives a tenant's next pair number to a name and a value, which no pair of it has.
+    pub(crate) fn push_pair(&mut self, tenant: u32, name: u32, value: u32) {
+        let (name_text, value_text) = (self.symbols.get(name), self.symbols.get(value));
+        let hash = pair_hash(self.seed, name_text, value_text);
+        self.tenants[tenant as usize].push_pair(&mut self.heap, hash, name, value);
+    }
+
+    /// Creates the series of a tenant's pairs, which are in order of name; there is none yet.
+    pub(crate) fn push_series(&mut self, tenant: u32, pairs: &[u32]) {
+        let all = &self.tenants[tenant as usize].pairs;
+        let text = |&pair: &u32| {
+            let pair = &all[pair as usize];
+            (self.symbols.get(pair.name), self.symbols.get(pair.value))
+        };
+        let labels = Labels::from_sorted(pairs.iter().map(text));
+        let hash = self.hash(tenant, &labels);
+        let sid = self.len();
+        let mut set = std::mem::take(&mut self.scratch);
+        set.clear();
+        put_uv(&mut set, tenant.into());
+        put_uv(&mut set, pairs.len() as u64);
+        for &pair in pairs {
+            self.tenants[tenant as usize].post(&mut self.heap, pair, sid);
+            put_uv(&mut set, pair.into());
+        }
+        self.finish_series(tenant, hash, sid, &set);
+        self.scratch = set;
+    }
+
+    /// Files a series whose pairs are posted under its number and its labels' hash.
+    fn finish_series(&mut self, tenant: u32, hash: u64, sid: u32, set: &[u8]) {
+        let all = &mut self.tenants[tenant as usize].all;
+        let before = all.heap();
+        all.push(sid);
+        self.heap += all.heap() - before;
+        self.push_set(set);
+        Slot::insert(&mut self.identity, hash, sid);
     }
 
     /// Skips series numbers up to `sid`: what they stood for is lost.
@@ -333,8 +375,20 @@ impl TenantIndex {
         if let Some(id) = self.find_pair_hashed(symbols, hash, name, value) {
             return id;
         }
-        let id = self.pairs.len() as u32;
         let (name, value) = (symbols.intern(name), symbols.intern(value));
+        self.push_pair(heap, hash, name, value)
+    }
+
+    /// Notes that a series has a pair.
+    fn post(&mut self, heap: &mut u64, pair: u32, sid: u32) {
+        let series = &mut self.pairs[pair as usize].series;
+        let before = series.heap();
+        series.push(sid);
+        *heap += series.heap() - before;
+    }
+
+    fn push_pair(&mut self, heap: &mut u64, hash: u64, name: u32, value: u32) -> u32 {
+        let id = self.pairs.len() as u32;
         let series = Postings::default();
         self.pairs.push(Pair {
             name,
@@ -346,6 +400,38 @@ impl TenantIndex {
         *heap += 6;
         Slot::insert(&mut self.table, hash, id);
         id
+    }
+}
+
+/// The order of label names, by pair: to check that label sets are sorted without their texts.
+#[derive(Debug)]
+pub(crate) struct PairRanks {
+    /// Ranks of each tenant's pairs.
+    tenants: Vec<Vec<u32>>,
+}
+
+impl PairRanks {
+    pub(crate) fn of(index: &Index) -> Self {
+        let text = |name: &u32| index.symbols.get(*name);
+        let mut names: Vec<u32> = index.tenants.iter().flat_map(TenantIndex::names).collect();
+        names.sort_unstable_by(|a, b| text(a).cmp(text(b)));
+        let mut ranks = HashMap::new();
+        // Numbers of one text have one rank.
+        for (rank, same) in names.chunk_by(|a, b| text(a) == text(b)).enumerate() {
+            ranks.extend(same.iter().map(|name| (*name, rank as u32)));
+        }
+        let rank = |pair: &Pair| ranks[&pair.name];
+        let of_tenant = |tenant: &TenantIndex| tenant.pairs.iter().map(rank).collect();
+        Self {
+            tenants: index.tenants.iter().map(of_tenant).collect(),
+        }
+    }
+
+    /// Whether the numbers are those of pairs, in order of their names.
+    pub(crate) fn are_sorted(&self, tenant: u32, pairs: &[u32]) -> bool {
+        let ranks = &self.tenants[tenant as usize];
+        pairs.iter().all(|&pair| (pair as usize) < ranks.len())
+            && pairs.is_sorted_by(|&a, &b| ranks[a as usize] < ranks[b as usize])
     }
 }
 

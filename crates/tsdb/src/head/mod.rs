@@ -4,6 +4,7 @@
 //! series are created under the first, a commit becomes visible under the second, all at once.
 //! Readers hold them only to look labels up and to take references to chunks.
 
+mod image;
 mod judge;
 mod order;
 mod postings;
@@ -12,7 +13,7 @@ mod replay;
 mod scan;
 mod sealed;
 mod select;
-mod series;
+pub(crate) mod series;
 mod snapshot;
 pub(crate) mod stage;
 mod stats;
@@ -31,13 +32,14 @@ use index::Index;
 use order::Order;
 use series::{Growth, Series};
 
+pub(crate) use image::Totals;
 pub use judge::{Verdict, judge, min_valid};
 pub use replay::ReplayedRecords;
 pub use stage::HeadWriter;
 pub use stats::{Cardinality, HeadStats};
 
 /// Series are kept in pages that never move: 4,096 × 64 B.
-const PAGE_SERIES: usize = 4_096;
+pub(crate) const PAGE_SERIES: usize = 4_096;
 
 /// Samples are written in groups of this size, whose series' memory is asked for together:
 /// about as many reads as a core keeps in flight.
@@ -59,8 +61,8 @@ pub struct HeadSettings {
 #[derive(Debug)]
 pub struct Head {
     settings: HeadSettings,
-    index: RwLock<Index>,
-    data: RwLock<Data>,
+    pub(crate) index: RwLock<Index>,
+    pub(crate) data: RwLock<Data>,
     order: Mutex<Order>,
     /// Bytes held, as of the last commit.
     bytes: AtomicU64,
@@ -161,6 +163,18 @@ impl Data {
             self.bytes += size_of::<Series>() as u64;
             self.len += 1;
         }
+    }
+
+    /// Takes series that were loaded; there are none yet.
+    pub(crate) fn fill(&mut self, pages: Vec<Vec<Series>>, totals: &Totals) {
+        self.len = pages.iter().map(|page| page.len() as u32).sum();
+        self.pages = pages;
+        self.live = totals.series;
+        self.bytes = totals.bytes + u64::from(self.len) * size_of::<Series>() as u64;
+        self.chunks = totals.chunks;
+        self.samples = totals.samples;
+        let above = |(oldest, newest): (Timestamp, Timestamp)| (oldest.max(self.floor), newest);
+        self.span = totals.span.map(above);
     }
 
     fn note(&mut self, growth: Growth) {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ferula_model::{Labels, TenantId};
+use ferula_model::{LABEL_LEN_MAX, Labels, TenantId};
 
 use super::index::SERIES_MAX;
 use super::{Data, HeadWriter, WARM_ROWS};
@@ -26,6 +26,9 @@ pub struct ReplayedRecords {
     pub unknown_series: u64,
     /// Samples left out because their series has newer ones: the log holds them twice.
     pub out_of_order: u64,
+    /// Samples left out because the checkpoint that the head was loaded from has them, or newer
+    /// ones of their series.
+    pub contained: u64,
     /// Samples left out because they lie below the floor: they are in blocks.
     pub below_floor: u64,
     /// Records left out because they cannot be understood.
@@ -129,6 +132,9 @@ impl HeadWriter {
         index.symbols.lose_until(first);
         while !payload.is_empty() {
             let text = payload.str()?;
+            if text.len() > LABEL_LEN_MAX {
+                return Err(Damaged("a label is too long"));
+            }
             index.symbols.push_logged(text);
         }
         Ok(())
@@ -220,7 +226,10 @@ impl HeadWriter {
                 }
                 let series = data.series_mut(sid);
                 if series.newest().is_some_and(|newest| newest >= timestamp) {
-                    found.out_of_order += 1;
+                    match self.loaded {
+                        true => found.contained += 1,
+                        false => found.out_of_order += 1,
+                    }
                     continue;
                 }
                 let growth = if histograms {

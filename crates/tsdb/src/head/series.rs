@@ -15,7 +15,7 @@ use crate::chunk::xor::{self, HEADER_BITS, XorTail};
 use crate::chunk::{self, histogram};
 
 /// A chunk is finished at this many samples, as Prometheus's are.
-const CHUNK_SAMPLES_MAX: u8 = 120;
+pub(super) const CHUNK_SAMPLES_MAX: u8 = 120;
 
 /// A chunk of histograms is finished at this many bytes, if it has a few samples by then.
 const HISTOGRAM_CHUNK_BYTES: u32 = 1_024;
@@ -58,19 +58,19 @@ pub(crate) struct Freed {
 #[derive(Clone, Debug)]
 #[repr(align(64))]
 pub(crate) struct Series {
-    newest: Timestamp,
-    delta: i64,
-    value: u64,
+    pub(super) newest: Timestamp,
+    pub(super) delta: i64,
+    pub(super) value: u64,
     /// The open chunk, and room behind it. Whoever reads gets a copy.
-    open: Option<Box<[u8]>>,
-    sealed: Option<Arc<Sealed>>,
-    histogram: Option<Arc<Histogram>>,
+    pub(super) open: Option<Box<[u8]>>,
+    pub(super) sealed: Option<Arc<Sealed>>,
+    pub(super) histogram: Option<Arc<Histogram>>,
     /// How many bits of `open` are taken.
-    bits: u32,
-    count: u8,
-    kind: Kind,
-    leading: u8,
-    trailing: u8,
+    pub(super) bits: u32,
+    pub(super) count: u8,
+    pub(super) kind: Kind,
+    pub(super) leading: u8,
+    pub(super) trailing: u8,
 }
 
 impl Series {
@@ -241,7 +241,7 @@ impl Series {
     }
 
     /// The bytes of the open chunk that are in use.
-    fn open_bytes(&self) -> &[u8] {
+    pub(super) fn open_bytes(&self) -> &[u8] {
         let used = self.bits.div_ceil(8) as usize;
         self.open.as_ref().map_or(&[], |open| &open[..used])
     }
@@ -373,7 +373,7 @@ fn grow_open(open: &mut Option<Box<[u8]>>, at: usize, bytes: &[u8], growth: &mut
 
 /// Room for `len` bytes and about a tenth more, such that it fills a size class of the usual
 /// allocators: four classes per doubling.
-fn open_capacity(len: usize) -> usize {
+pub(super) fn open_capacity(len: usize) -> usize {
     let wanted = (len + len / 8).max(32);
     let step = (wanted.next_power_of_two() / 8).max(16);
     wanted.next_multiple_of(step)

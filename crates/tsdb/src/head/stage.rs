@@ -36,7 +36,7 @@ const ROWS_MAX: usize = 1 << 31;
 /// judged, and no reader sees them.
 #[derive(Debug)]
 pub struct HeadWriter {
-    pub(super) head: Arc<Head>,
+    pub(crate) head: Arc<Head>,
     rows: Vec<Row>,
     histograms: Vec<Arc<Histogram>>,
     /// What the staged rows made of their series.
@@ -49,7 +49,9 @@ pub struct HeadWriter {
     span: Option<(Timestamp, Timestamp)>,
     lookup: Lookup,
     /// Series, symbols and tenants below these numbers are in the log.
-    pub(super) logged: Dictionary,
+    pub(crate) logged: Dictionary,
+    /// Whether the head was loaded from a checkpoint.
+    pub(crate) loaded: bool,
     /// Memory of the last batch's series numbers.
     resolved: Vec<u32>,
     scratch: Scratch,
@@ -115,6 +117,7 @@ impl HeadWriter {
             span: None,
             lookup: Lookup::default(),
             logged: Dictionary::default(),
+            loaded: false,
             resolved: Vec::new(),
             scratch: Scratch::default(),
             replay_scratch: super::replay::Scratch::default(),

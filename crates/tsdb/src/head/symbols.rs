@@ -27,6 +27,11 @@ impl Slot {
         u64::from(hash as u32).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
+    /// As much of the hash as is kept.
+    pub(crate) fn filed_under(&self) -> u64 {
+        self.hash.into()
+    }
+
     /// Whether this was filed under `hash`.
     #[inline]
     pub(crate) fn is(&self, hash: u64) -> bool {

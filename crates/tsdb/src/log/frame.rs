@@ -107,6 +107,11 @@ impl Header {
         (bytes != [0; HEADER_BYTES]).then_some(Self { len, bytes })
     }
 
+    /// The number it says it has.
+    pub(super) fn commit(&self) -> u64 {
+        u64::from_le_bytes(field(&self.bytes, 8))
+    }
+
     /// The frame, if the checksum and everything else is right; or what is wrong.
     pub(super) fn check<'a>(&self, body: &'a [u8]) -> Result<Frame<'a>, &'static str> {
         let crc = crc32c::crc32c_append(crc32c::crc32c(&self.bytes[..20]), body);
@@ -123,11 +128,10 @@ impl Header {
             _ => return Err("a kind of frame this version does not know"),
         };
         let epoch_low = u16::from_le_bytes(field(&self.bytes, 6));
-        let commit = u64::from_le_bytes(field(&self.bytes, 8));
         Ok(Frame {
             kind,
             epoch_low,
-            commit,
+            commit: self.commit(),
             body,
         })
     }

@@ -7,12 +7,14 @@
 pub mod frame;
 pub mod segment;
 
+mod delete;
 pub(crate) mod record;
 mod replay;
 mod writer;
 
 use std::io;
 
+pub use delete::delete_segments;
 pub use record::Dictionary;
 pub use replay::{Progress, Replay, Replayed, Tail, Torn, Visitor, replay};
 pub use writer::{Log, LogSettings, LogStats, Sync};

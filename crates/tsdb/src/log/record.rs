@@ -39,6 +39,7 @@ const EXACT_MAX: f64 = (1u64 << 53) as f64;
 /// How much of a head's tenants, symbols and series the log defines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dictionary {
+    pub(crate) generation: u32,
     pub(crate) tenants: u32,
     pub(crate) symbols: u32,
     pub(crate) series: u32,
@@ -48,6 +49,7 @@ impl Dictionary {
     /// All of it.
     pub(crate) fn of(index: &Index) -> Self {
         Self {
+            generation: index.generation,
             tenants: index.tenants().len() as u32,
             symbols: index.symbols.len(),
             series: index.len(),

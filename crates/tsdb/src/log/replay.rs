@@ -13,6 +13,9 @@ use super::segment::{self, Header, Identity};
 /// Read ahead by this much; a frame that is larger is read whole.
 const READ_BYTES: usize = 1 << 20;
 
+/// The same where only the headers of frames are looked at.
+const SKIP_BYTES: usize = 4 << 10;
+
 /// How far a replay has come. Watched from other threads.
 #[derive(Debug, Default)]
 pub struct Progress {
@@ -50,6 +53,9 @@ pub struct Replay<'a> {
     pub dir: &'a Path,
     /// Whose log it must be.
     pub identity: Identity,
+    /// Frames up to this commit are in a checkpoint, and passed over; segments that hold nothing
+    /// else may be missing. 0 without a checkpoint.
+    pub after: u64,
     /// Told how far it has come.
     pub progress: &'a Progress,
 }
@@ -91,7 +97,7 @@ pub struct Torn {
     pub why: &'static str,
 }
 
-/// Reads all segments in order.
+/// Reads the segments that are needed in order.
 pub fn replay(what: &Replay<'_>, visitor: &mut dyn Visitor) -> Result<Replayed, LogError> {
     let headers = read_headers(what)?;
     what.progress
@@ -107,7 +113,9 @@ pub fn replay(what: &Replay<'_>, visitor: &mut dyn Visitor) -> Result<Replayed, 
         visitor.segment(header).map_err(refused)?;
         let mut source = Source::open(what, &name)?;
         let next = headers.get(i + 1).map(|next| next.seq);
-        let end = read_segment(&mut source, header, next, visitor, &mut found)
+        let mut end = End::before(header, what.after);
+        skip_frames(&mut source, what.after, &mut end).map_err(LogError::Read)?;
+        read_segment(&mut source, next, visitor, &mut found, &mut end)
             .map_err(|stop| stop.at(&name))?;
         match next {
             Some(next) => note_damage(&mut found, &name, &end, next),
@@ -119,14 +127,22 @@ pub fn replay(what: &Replay<'_>, visitor: &mut dyn Visitor) -> Result<Replayed, 
     Ok(found)
 }
 
-/// All headers, checked to be one unbroken chain from the first commit on.
+/// All headers from the first commit that is needed on, checked to be one unbroken chain.
 fn read_headers(what: &Replay<'_>) -> Result<Vec<Header>, LogError> {
     let names = what.disk.list(what.dir).map_err(LogError::Read)?;
+    let numbers = names.iter().filter_map(|n| segment::parse_file_name(n));
+    let mut numbers: Vec<u64> = numbers.collect();
+    // Deleting old segments may have been interrupted: whatever is left of them is not read.
+    let before = numbers.partition_point(|seq| *seq <= what.after + 1);
+    numbers.drain(..before.saturating_sub(1));
+    if numbers.is_empty() && what.after > 0 {
+        return Err(LogError::MissingSegment {
+            expected: format!("the segment with commit {}", what.after + 1),
+            found: "an empty log".to_owned(),
+        });
+    }
     let mut headers: Vec<Header> = Vec::new();
-    for seq in names
-        .iter()
-        .filter_map(|name| segment::parse_file_name(name))
-    {
+    for seq in numbers {
         let name = segment::file_name(seq);
         let bad = |what: &str| LogError::BadSegment {
             segment: name.clone(),
@@ -147,11 +163,15 @@ fn read_headers(what: &Replay<'_>) -> Result<Vec<Header>, LogError> {
         if header.seq != seq {
             return Err(bad("renamed: its header has another number"));
         }
-        let previous = headers.last().map_or(0, Header::checksum);
-        if header.previous != previous || headers.is_empty() && seq != 1 {
+        let follows = match headers.last() {
+            Some(last) => header.previous == last.checksum(),
+            None => seq <= what.after + 1 && (seq > 1 || header.previous == 0),
+        };
+        if !follows {
             let expected = match headers.last() {
                 Some(last) => format!("the segment after {}", segment::file_name(last.seq)),
-                None => segment::file_name(1),
+                None if what.after == 0 => segment::file_name(1),
+                None => format!("the segment with commit {}", what.after + 1),
             };
             return Err(LogError::MissingSegment {
                 expected,
@@ -172,6 +192,17 @@ struct End {
     why: Option<&'static str>,
 }
 
+impl End {
+    /// The beginning of a segment, as if everything up to commit `after` had been read.
+    fn before(header: &Header, after: u64) -> Self {
+        Self {
+            offset: segment::HEADER_BYTES as u64,
+            commit: (header.seq - 1).max(after),
+            why: None,
+        }
+    }
+}
+
 /// Why a replay cannot go on.
 enum Stop {
     Read(io::Error),
@@ -190,41 +221,46 @@ impl Stop {
     }
 }
 
+/// Passes over the frames up to commit `after`, going by their headers.
+fn skip_frames(source: &mut Source, after: u64, end: &mut End) -> io::Result<()> {
+    source.ahead = SKIP_BYTES;
+    while let Some((commit, len)) = source.header(end.offset)? {
+        if commit > after {
+            break;
+        }
+        end.offset += len;
+    }
+    source.ahead = READ_BYTES;
+    Ok(())
+}
+
+/// Reads frames from `end` on, and moves it.
 fn read_segment(
     source: &mut Source,
-    header: &Header,
     next: Option<u64>,
     visitor: &mut dyn Visitor,
     found: &mut Replayed,
-) -> Result<End, Stop> {
-    let mut end = End {
-        offset: segment::HEADER_BYTES as u64,
-        commit: header.seq - 1,
-        why: None,
-    };
+    end: &mut End,
+) -> Result<(), Stop> {
     loop {
         let frame = match source.frame(end.offset).map_err(Stop::Read)? {
-            Read::Nothing => return Ok(end),
+            Read::Nothing => return Ok(()),
             Read::Bad(why) => {
-                return Ok(End {
-                    why: Some(why),
-                    ..end
-                });
+                end.why = Some(why);
+                return Ok(());
             }
             Read::Frame(frame) => frame,
         };
         // A segment that follows says where this one ended when its writer gave it up.
         if next.is_some_and(|next| frame.commit >= next) {
             found.dead_frames += 1;
-            return Ok(end);
+            return Ok(());
         }
         let len = (frame::HEADER_BYTES + frame.body.len()) as u64;
         let commit = frame.commit;
         if commit > end.commit + 1 {
-            return Ok(End {
-                why: Some("frames are missing before it"),
-                ..end
-            });
+            end.why = Some("frames are missing before it");
+            return Ok(());
         }
         if commit == end.commit + 1 && visitor.frame(frame).map_err(Stop::Refused)? {
             end.commit = commit;
@@ -276,6 +312,8 @@ struct Source {
     buffer: Vec<u8>,
     /// The offset of the buffer's first byte.
     at: u64,
+    /// How much is read ahead.
+    ahead: usize,
 }
 
 impl Source {
@@ -290,6 +328,7 @@ impl Source {
             len,
             buffer: Vec::new(),
             at: 0,
+            ahead: READ_BYTES,
         })
     }
 
@@ -297,7 +336,7 @@ impl Source {
     fn bytes(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
         let end = self.at + self.buffer.len() as u64;
         if offset < self.at || offset + len as u64 > end {
-            let ahead = READ_BYTES.max(len).min((self.len - offset) as usize);
+            let ahead = self.ahead.max(len).min((self.len - offset) as usize);
             self.buffer.resize(ahead, 0);
             let read = self.file.read_at(&mut self.buffer, offset)?;
             self.buffer.truncate(read);
@@ -307,6 +346,22 @@ impl Source {
         self.buffer
             .get(from..from + len)
             .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the file shrank"))
+    }
+
+    /// Number and length of the frame at `offset`, if its header looks like one. Its checksum
+    /// has not been compared.
+    fn header(&mut self, offset: u64) -> io::Result<Option<(u64, u64)>> {
+        let left = self.len.saturating_sub(offset);
+        if left < frame::HEADER_BYTES as u64 {
+            return Ok(None);
+        }
+        let header = self.bytes(offset, frame::HEADER_BYTES)?;
+        let header = header.try_into().expect("as many bytes as asked for");
+        let Some(header) = frame::Header::parse(header) else {
+            return Ok(None);
+        };
+        let len = frame::HEADER_BYTES as u64 + u64::from(header.len);
+        Ok((len <= left).then(|| (header.commit(), len)))
     }
 
     fn frame(&mut self, offset: u64) -> io::Result<Read<'_>> {
