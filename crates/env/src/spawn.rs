@@ -20,6 +20,17 @@ pub fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
     tokio::task::spawn_blocking(work)
 }
 
+/// Runs `work`, which may wait for a disk, beside the runtime's workers; where there is no
+/// runtime, at once on this thread.
+pub async fn waiting<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, tokio::task::JoinError> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(_) => blocking(work).await,
+        Err(_) => Ok(work()),
+    }
+}
+
 /// Starts a thread of its own, named for those who look at the process.
 pub fn thread<T: Send + 'static>(
     name: &str,

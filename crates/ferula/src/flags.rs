@@ -79,7 +79,7 @@ const fn refused(
 use Takes::{Switch, Value, Values};
 
 const ALWAYS_ON: &str = "this is always on";
-const NO_BLOCKS: &str = "samples are kept in the head and its log; blocks do not exist yet";
+const OWN_BLOCKS: &str = "blocks have a format and a rhythm of their own";
 const NO_CONSOLES: &str = "console templates do not exist";
 const NO_RULES: &str = "rules and alerts are not served yet";
 const NO_REMOTE: &str = "sending to and reading from remote stores is not served yet";
@@ -117,7 +117,43 @@ pub(crate) const FLAGS: &[Flag] = &[
         "storage.head-bytes-max",
         Value,
         "8GiB",
-        "Bytes of samples held in memory; beyond, writes are refused",
+        "Bytes of samples held in memory; beyond, writes wait for blocks to be cut, or are refused",
+    ),
+    works(
+        "storage.blocks-path",
+        Value,
+        "",
+        "Where blocks, checkpoints and manifests are kept, if not in --storage.path: so the log can be on a faster disk",
+    ),
+    works(
+        "storage.block-cache-bytes-max",
+        Value,
+        "64MiB",
+        "Bytes of memory for what queries read of blocks",
+    ),
+    works(
+        "storage.tsdb.retention.time",
+        Value,
+        "15d",
+        "How long samples are kept; 0 for ever. Blocks expire as a whole",
+    ),
+    works(
+        "storage.tsdb.retention.size",
+        Value,
+        "0",
+        "How many bytes of blocks and log are kept; 0 for any number. The oldest blocks go first",
+    ),
+    works(
+        "storage.tsdb.min-block-duration",
+        Value,
+        "2h",
+        "The span of time a block covers when it is cut from memory",
+    ),
+    works(
+        "storage.tsdb.max-block-duration",
+        Value,
+        "",
+        "The span of time that blocks are merged up to; a tenth of the retention time, at most 31d, if it is not given",
     ),
     works(
         "web.listen-address",
@@ -244,8 +280,6 @@ pub(crate) const FLAGS: &[Flag] = &[
         "30s",
         "there is no automatic reload",
     ),
-    idle("storage.tsdb.retention.time", Value, "15d", NO_BLOCKS),
-    idle("storage.tsdb.retention.size", Value, "0", NO_BLOCKS),
     idle(
         "storage.tsdb.no-lockfile",
         Switch,
@@ -256,22 +290,20 @@ pub(crate) const FLAGS: &[Flag] = &[
         "storage.tsdb.head-chunks-write-queue-size",
         Value,
         "0",
-        NO_BLOCKS,
+        OWN_BLOCKS,
     ),
-    idle("storage.tsdb.delay-compact-file.path", Value, "", NO_BLOCKS),
+    idle("storage.tsdb.delay-compact-file.path", Value, "", OWN_BLOCKS),
     idle(
         "storage.tsdb.delayed-compaction.max-percent",
         Value,
         "10",
-        NO_BLOCKS,
+        OWN_BLOCKS,
     ),
-    idle("storage.tsdb.min-block-duration", Value, "2h", NO_BLOCKS),
-    idle("storage.tsdb.max-block-duration", Value, "", NO_BLOCKS),
     idle(
         "storage.tsdb.max-block-chunk-segment-size",
         Value,
         "",
-        NO_BLOCKS,
+        OWN_BLOCKS,
     ),
     idle(
         "storage.tsdb.wal-compression",
@@ -301,9 +333,9 @@ pub(crate) const FLAGS: &[Flag] = &[
         "storage.tsdb.allow-overlapping-compaction",
         Switch,
         "true",
-        NO_BLOCKS,
+        OWN_BLOCKS,
     ),
-    idle("storage.tsdb.block-reload-interval", Value, "1m", NO_BLOCKS),
+    idle("storage.tsdb.block-reload-interval", Value, "1m", OWN_BLOCKS),
     idle("storage.remote.flush-deadline", Value, "1m", NO_REMOTE),
     idle(
         "storage.remote.read-sample-limit",

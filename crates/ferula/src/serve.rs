@@ -12,6 +12,7 @@ use ferula_config::Config;
 use ferula_coord::LocalCoord;
 use ferula_env::{Clock, Disk, SystemClock, SystemDisk, net, spawn};
 use ferula_model::TenantId;
+use ferula_objects::LocalObjects;
 use ferula_promql::{Engine, EngineOptions};
 use ferula_scrape::Alignment;
 use ferula_shard::{Ack, Shard, ShardParts, ShardSettings};
@@ -257,6 +258,8 @@ impl Server {
 
     /// Opens the shard beside the runtime's workers: replay takes its time.
     async fn open_shard(&self, progress: Arc<Progress>) -> anyhow::Result<Arc<Shard>> {
+        let blocks_path = self.settings.blocks_path.as_ref();
+        let blocks_path = blocks_path.unwrap_or(&self.settings.storage_path).clone();
         let settings = ShardSettings {
             dir: self.settings.storage_path.clone(),
             number: SHARD,
@@ -268,11 +271,20 @@ impl Server {
             head_bytes_max: self.settings.head_bytes_max,
             queue_bytes_max: QUEUE_BYTES_MAX,
             segment_bytes: SEGMENT_BYTES,
+            upkeep: self.settings.upkeep(),
+            keeper: true,
         };
         let (clock, disk) = (self.clock.clone(), self.disk.clone());
         let opening = spawn::blocking(move || {
             let coord = Arc::new(LocalCoord::open(disk.clone(), &settings.dir)?);
-            let parts = ShardParts { clock, disk, coord };
+            // Only now is the directory this process's own.
+            let objects = Arc::new(LocalObjects::open(disk.clone(), &blocks_path)?);
+            let parts = ShardParts {
+                clock,
+                disk,
+                objects,
+                coord,
+            };
             anyhow::Ok(Shard::open(settings, parts, &progress)?)
         });
         let shard = opening.await.context("opening the shard")??;

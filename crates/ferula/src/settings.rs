@@ -15,6 +15,13 @@ use crate::logging::Format;
 pub(crate) struct Settings {
     pub(crate) config_file: Option<PathBuf>,
     pub(crate) storage_path: PathBuf,
+    /// Where blocks are, if not in `storage_path`.
+    pub(crate) blocks_path: Option<PathBuf>,
+    pub(crate) block_cache_bytes: u64,
+    pub(crate) retention_time: Duration,
+    pub(crate) retention_bytes: u64,
+    pub(crate) block_min: Duration,
+    pub(crate) block_max: Option<Duration>,
     pub(crate) ack_durable: bool,
     pub(crate) head_bytes_max: u64,
     pub(crate) listen: SocketAddr,
@@ -33,7 +40,35 @@ pub(crate) struct Settings {
     pub(crate) features: Vec<String>,
 }
 
+/// Blocks are merged by this many at a time: 2 h become 12 h, those 48 h, those 14 d.
+const MERGED: [i64; 3] = [6, 4, 7];
+
+/// What blocks grow to if nothing else is said, as in Prometheus.
+const BLOCK_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
 impl Settings {
+    /// How samples age.
+    pub(crate) fn upkeep(&self) -> UpkeepSettings {
+        let ms = |d: Duration| d.as_millis() as i64;
+        let block_ms = ms(self.block_min).max(1);
+        let time = (self.retention_time > Duration::ZERO).then_some(self.retention_time);
+        let tenth = time.map_or(BLOCK_MAX, |time| (time / 10).min(BLOCK_MAX));
+        let max = ms(self.block_max.unwrap_or(tenth));
+        let sizes = MERGED.iter().scan(block_ms, |size, times| {
+            *size = size.saturating_mul(*times);
+            Some(*size)
+        });
+        let larger = sizes.take_while(|size| *size <= max);
+        UpkeepSettings {
+            ranges_ms: std::iter::once(block_ms).chain(larger).collect(),
+            retention: Retention {
+                time_ms: time.map(ms),
+                bytes: Some(self.retention_bytes).filter(|bytes| *bytes > 0),
+            },
+            cache_bytes: self.block_cache_bytes,
+        }
+    }
+
     /// Reads the flags; every one that makes no sense is an error.
     pub(crate) fn new(given: &Given) -> Result<Self, Vec<String>> {
         let mut reader = Reader {
@@ -68,6 +103,12 @@ impl Reader<'_> {
         Settings {
             config_file,
             storage_path: storage_path.unwrap_or_else(|| PathBuf::from("ferula-data")),
+            blocks_path: path("storage.blocks-path"),
+            block_cache_bytes: self.read("storage.block-cache-bytes-max", size::parse, 0),
+            retention_time: self.duration("storage.tsdb.retention.time"),
+            retention_bytes: self.read("storage.tsdb.retention.size", size::parse, 0),
+            block_min: self.duration("storage.tsdb.min-block-duration"),
+            block_max: self.optional_duration("storage.tsdb.max-block-duration"),
             ack_durable: self.one_of("storage.ack", &[("durable", true), ("memory", false)]),
             head_bytes_max: self.read("storage.head-bytes-max", size::parse, 0),
             listen: self.listen("web.listen-address"),
@@ -133,6 +174,10 @@ impl Reader<'_> {
 
     fn duration(&mut self, name: &str) -> Duration {
         self.read(name, duration::parse, Duration::ZERO)
+    }
+
+    fn optional_duration(&mut self, name: &str) -> Option<Duration> {
+        (!self.given.value(name).is_empty()).then(|| self.duration(name))
     }
 
     /// An address; a port alone means all of this machine's addresses, as in Prometheus.

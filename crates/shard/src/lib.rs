@@ -8,13 +8,16 @@
 //! Never routes, never knows HTTP or a tenant's limits.
 
 mod fence;
+mod keeper;
 mod life;
 mod queue;
 mod shard;
 mod stats;
+mod upkeep;
 mod writer;
 
 pub use fence::{Admitted, Fence};
 pub use life::{Effect, Event, State, step};
 pub use shard::{Ack, Shard, ShardError, ShardParts, ShardSettings};
-pub use stats::{ShardStats, VerdictCounts};
+pub use stats::{ShardStats, UpkeepStats, VerdictCounts};
+pub use upkeep::{UpkeepError, UpkeepSettings};

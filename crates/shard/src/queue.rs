@@ -1,9 +1,11 @@
-//! What waits for the writer: bounded in bytes.
+//! What waits for the writer: batches, bounded in bytes, and tasks of the upkeep.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use ferula_storage::{AppendError, Batch, Report, SeriesKey};
+use ferula_tsdb::HeadWriter;
+use ferula_tsdb::log::Log;
 use futures::channel::oneshot;
 use parking_lot::{Condvar, Mutex};
 
@@ -14,6 +16,9 @@ const COMMIT_BYTES: u64 = 4 << 20;
 /// What a batch is answered.
 pub(crate) type Answer = Result<Report, AppendError>;
 
+/// Something to be done between two commits, by the one who may.
+pub(crate) type Task = Box<dyn FnOnce(&mut HeadWriter, &mut Log) + Send>;
+
 /// A batch and who waits for it.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -23,16 +28,16 @@ pub(crate) struct Waiting {
 }
 
 /// Batches in order of arrival.
-#[derive(Debug)]
 pub(crate) struct Queue {
     state: Mutex<State>,
     filled: Condvar,
     bytes_max: u64,
 }
 
-#[derive(Debug)]
 struct State {
     waiting: VecDeque<Waiting>,
+    /// Those of the upkeep, which has one at a time.
+    tasks: VecDeque<Task>,
     /// Of those that wait and of those the writer has in hand.
     bytes: u64,
     door: Door,
@@ -49,10 +54,11 @@ enum Door {
 }
 
 /// What the writer is to do.
-#[derive(Debug)]
 pub(crate) enum Work {
     /// These.
     Commit(Vec<Waiting>),
+    /// This.
+    Task(Task),
     /// Nothing came in time.
     Nothing,
     /// Stop.
@@ -63,6 +69,7 @@ impl Queue {
     pub(crate) fn new(bytes_max: u64) -> Self {
         let state = State {
             waiting: VecDeque::new(),
+            tasks: VecDeque::new(),
             bytes: 0,
             door: Door::Open,
         };
@@ -102,11 +109,37 @@ impl Queue {
         Ok(answered)
     }
 
-    /// The next commit's batches; waits for the first, but no longer than `patience`.
-    pub(crate) fn next(&self, patience: Option<Duration>) -> Work {
+    /// Has the writer do something between two commits. Where it is not done, because the writer
+    /// has stopped, whoever waits for its answer sees the sender dropped.
+    pub(crate) fn ask<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut HeadWriter, &mut Log) -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (answer, answered) = oneshot::channel();
         let mut state = self.state.lock();
-        while state.waiting.is_empty() {
-            if state.door == Door::Draining {
+        if !matches!(state.door, Door::Shut(_)) {
+            state.tasks.push_back(Box::new(move |head, log| {
+                // Who no longer waits needs no answer.
+                let _ = answer.send(task(head, log));
+            }));
+        }
+        drop(state);
+        self.filled.notify_one();
+        answered
+    }
+
+    /// The next commit's batches; waits for the first, but no longer than `patience`. Tasks come
+    /// first; where there is no room for samples, they are all that comes.
+    pub(crate) fn next(&self, patience: Option<Duration>, room: bool) -> Work {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(task) = state.tasks.pop_front() {
+                return Work::Task(task);
+            }
+            if room && !state.waiting.is_empty() {
+                break;
+            }
+            if state.door == Door::Draining && state.waiting.is_empty() {
                 return Work::Stop;
             }
             match patience {
@@ -151,6 +184,7 @@ impl Queue {
             state.door = Door::Shut(why.to_owned());
         }
         let waiting = std::mem::take(&mut state.waiting);
+        state.tasks.clear();
         drop(state);
         for waiting in waiting {
             self.release(waiting.bytes);
@@ -162,6 +196,12 @@ impl Queue {
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> u64 {
         self.state.lock().bytes
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("bytes", &self.bytes()).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 
 use ferula_coord::{Coord, CoordError};
 use ferula_env::{Clock, Disk};
-use ferula_model::{Labels, TenantId};
+use ferula_model::{Labels, Range, TenantId};
+use ferula_objects::Objects;
 use ferula_storage::{
     Append, AppendError, Batch, LabelQuery, Report, Select, SelectError, SelectRequest, Selected,
 };
@@ -16,12 +17,17 @@ use ferula_tsdb::log::segment::{Header, Identity, Writer as LogWriter};
 use ferula_tsdb::log::{
     Log, LogError, LogSettings, LogStats, Progress, Replay, Replayed, Sync, Visitor, replay,
 };
+use ferula_tsdb::block::{BlockCache, BlockError};
+use ferula_tsdb::manifest::{BlockEntry, ManifestError, Manifests};
+use ferula_tsdb::view::Samples;
 use ferula_tsdb::{Cardinality, Head, HeadSettings, HeadWriter, ReplayedRecords};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
+use crate::keeper::Keeper;
 use crate::queue::{Queue, unavailable};
-use crate::stats::Verdicts;
+use crate::stats::{UpkeepCounts, Verdicts};
+use crate::upkeep::{Upkeep, UpkeepError, UpkeepParts, UpkeepSettings, open_view};
 use crate::writer::Writer;
 use crate::{Admitted, Effect, Event, Fence, ShardStats, State, step};
 
@@ -49,6 +55,10 @@ pub struct ShardSettings {
     pub queue_bytes_max: u64,
     /// Size of a log segment file.
     pub segment_bytes: u64,
+    /// How its samples age.
+    pub upkeep: UpkeepSettings,
+    /// Whether a thread does the upkeep; otherwise only [`Shard::upkeep`] does.
+    pub keeper: bool,
 }
 
 /// What a shard works with.
@@ -56,8 +66,10 @@ pub struct ShardSettings {
 pub struct ShardParts {
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Files.
+    /// Files, for the log.
     pub disk: Arc<dyn Disk>,
+    /// Where blocks, checkpoints and manifests are.
+    pub objects: Arc<dyn Objects>,
     /// Epochs.
     pub coord: Arc<dyn Coord>,
 }
@@ -76,6 +88,22 @@ pub enum ShardError {
         /// Why.
         source: LogError,
     },
+    /// What it consists of cannot be read.
+    #[error("shard {shard}: {source}")]
+    Manifest {
+        /// The shard.
+        shard: u32,
+        /// Why.
+        source: ManifestError,
+    },
+    /// A block cannot be read.
+    #[error("shard {shard}: {source}")]
+    Block {
+        /// The shard.
+        shard: u32,
+        /// Why.
+        source: BlockError,
+    },
     /// No thread can be started.
     #[error("cannot start the shard's thread: {0}")]
     Thread(std::io::Error),
@@ -86,13 +114,22 @@ pub enum ShardError {
 pub struct Shard {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
-    head: Arc<Head>,
+    samples: Arc<Samples>,
+    keeper: Arc<Keeper>,
+    counts: Arc<UpkeepCounts>,
     log: Arc<LogStats>,
     settings: ShardSettings,
     opened: Opened,
     /// The claim lasts as long as this is held.
     _coord: Arc<dyn Coord>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Threads>,
+}
+
+/// A shard's own threads.
+#[derive(Debug, Default)]
+struct Threads {
+    writer: Option<JoinHandle<()>>,
+    keeper: Option<JoinHandle<()>>,
 }
 
 /// What opening found.
@@ -153,13 +190,7 @@ impl Shard {
                 }
             }
         }
-        let Some(CaughtUp {
-            head,
-            writer,
-            log,
-            opened,
-        }) = opening.caught_up
-        else {
+        let Some(caught_up) = opening.caught_up else {
             let source = LogError::Refused {
                 segment: "the newest segment".to_owned(),
                 why: "another owner came first".to_owned(),
@@ -169,38 +200,91 @@ impl Shard {
                 source,
             });
         };
+        let shard = Self::start(settings, parts, shared, stats, caught_up)?;
+        Ok(shard)
+    }
+
+    /// Starts the threads of a shard that has caught up.
+    fn start(
+        settings: ShardSettings,
+        parts: ShardParts,
+        shared: Arc<Shared>,
+        log_stats: Arc<LogStats>,
+        caught_up: CaughtUp,
+    ) -> Result<Self, ShardError> {
+        let counts = Arc::new(UpkeepCounts::default());
         let queue = Arc::new(Queue::new(settings.queue_bytes_max));
+        let upkeep = Upkeep::new(
+            settings.upkeep.clone(),
+            UpkeepParts {
+                clock: parts.clock,
+                objects: parts.objects,
+                cache: caught_up.cache,
+                samples: caught_up.samples.clone(),
+                manifests: caught_up.manifests,
+                epoch: caught_up.epoch,
+                counts: counts.clone(),
+                log: log_stats.clone(),
+                writer: queue.clone(),
+            },
+        );
+        let keeper = Keeper::new(upkeep);
         let writer = Writer {
             shared: shared.clone(),
             queue: queue.clone(),
-            head: writer,
-            log,
+            head: caught_up.writer,
+            keeper: keeper.clone(),
+            log: caught_up.log,
             ack: settings.ack,
             frame: FrameBuf::default(),
         };
-        let name = format!("shard-{}", settings.number);
-        let thread = ferula_env::spawn::thread(&name, move || writer.run());
-        let thread = Mutex::new(Some(thread.map_err(ShardError::Thread)?));
+        let number = settings.number;
+        let start = |name: String, run: Box<dyn FnOnce() + Send>| {
+            ferula_env::spawn::thread(&name, run).map_err(ShardError::Thread)
+        };
+        let mut threads = Threads {
+            writer: Some(start(format!("shard-{number}"), Box::new(|| writer.run()))?),
+            keeper: None,
+        };
+        if settings.keeper {
+            let (keeper, shared, queue) = (keeper.clone(), shared.clone(), queue.clone());
+            let run = move || keeper.run(&shared, |why| queue.shut(why));
+            threads.keeper = Some(start(format!("keeper-{number}"), Box::new(run))?);
+        }
         Ok(Self {
             shared,
             queue,
-            head,
-            log: stats,
+            samples: caught_up.samples,
+            keeper,
+            counts,
+            log: log_stats,
             settings,
-            opened,
+            opened: caught_up.opened,
             _coord: parts.coord,
-            thread,
+            threads: Mutex::new(threads),
         })
+    }
+
+    /// Does the upkeep that is due, on this thread.
+    pub fn upkeep(&self) -> Result<(), UpkeepError> {
+        self.keeper.all_due()
     }
 
     /// Takes no more samples, finishes those taken, makes everything durable. Blocks until
     /// then. Reads go on.
     pub fn close(&self) {
+        let mut threads = self.threads.lock();
+        self.keeper.stop();
+        if let Some(thread) = threads.keeper.take()
+            && thread.join().is_err()
+        {
+            tracing::error!(shard = self.settings.number, "the shard's keeper panicked");
+        }
         let effects = self.shared.happened(Event::Unwanted);
         if effects.contains(&Effect::DrainAppends) || effects.contains(&Effect::Release) {
             self.queue.drain();
         }
-        if let Some(thread) = self.thread.lock().take()
+        if let Some(thread) = threads.writer.take()
             && thread.join().is_err()
         {
             tracing::error!(shard = self.settings.number, "the shard's writer panicked");
@@ -213,8 +297,10 @@ impl Shard {
         let log_segments = get(&self.log.segments);
         ShardStats {
             state: self.shared.state.lock().clone(),
-            head: self.head.stats(),
-            head_bytes_max: self.head.bytes_max(),
+            head: self.head().stats(),
+            head_bytes_max: self.head().bytes_max(),
+            upkeep: self.counts.stats(),
+            blocks: self.blocks(),
             verdicts: self.shared.verdicts.counts(),
             queue_bytes: self.queue.bytes(),
             log_commits: get(&self.log.commits),
@@ -232,7 +318,34 @@ impl Shard {
 
     /// Where a tenant's series come from, at most `limit` entries per list.
     pub fn cardinality(&self, tenant: &TenantId, limit: usize) -> Cardinality {
-        self.head.cardinality(tenant, limit)
+        self.head().cardinality(tenant, limit)
+    }
+
+    /// The blocks, in order of time.
+    pub fn blocks(&self) -> Vec<BlockEntry> {
+        let view = self.samples.view();
+        view.blocks().iter().map(|shown| shown.entry().clone()).collect()
+    }
+
+    fn head(&self) -> &Arc<Head> {
+        self.samples.head()
+    }
+
+    /// Reads samples and labels on a thread that may wait for a disk, if blocks may be needed.
+    async fn read<T: Send + 'static>(
+        &self,
+        range: Range,
+        read: impl FnOnce(&Samples) -> Result<T, SelectError> + Send + 'static,
+    ) -> Result<T, SelectError> {
+        let samples = self.samples.clone();
+        if !samples.view().reaches(range) {
+            return read(&samples);
+        }
+        let waiting = ferula_env::spawn::waiting(move || read(&samples));
+        let stopped = |_| SelectError::Unavailable {
+            why: "the reading thread has stopped".to_owned(),
+        };
+        waiting.await.map_err(stopped)?
     }
 }
 
@@ -252,7 +365,10 @@ struct Opening<'a> {
 
 /// A shard ready to take samples.
 struct CaughtUp {
-    head: Arc<Head>,
+    samples: Arc<Samples>,
+    manifests: Manifests,
+    cache: Arc<BlockCache>,
+    epoch: u64,
     writer: HeadWriter,
     log: Log,
     opened: Opened,
@@ -277,7 +393,12 @@ impl Opening<'_> {
     fn catch_up(&mut self, epoch: u64, stats: &Arc<LogStats>) -> Result<Event, ShardError> {
         let shard = self.settings.number;
         let failed = |source| ShardError::Log { shard, source };
-        let ShardParts { clock, disk, coord } = self.parts;
+        let ShardParts {
+            clock,
+            disk,
+            objects,
+            coord,
+        } = self.parts;
         let identity = Identity {
             cluster: coord.cluster(),
             shard,
@@ -288,10 +409,20 @@ impl Opening<'_> {
             .join("s")
             .join(shard.to_string())
             .join("log");
+        let manifest = |source| ShardError::Manifest { shard, source };
+        let manifests =
+            Manifests::open(objects.clone(), coord.cluster(), shard).map_err(manifest)?;
+        let cache = BlockCache::new(self.settings.upkeep.cache_bytes);
+        let view = open_view(objects, &cache, manifests.newest())
+            .map_err(|source| ShardError::Block { shard, source })?;
         let (head, writer) = Head::new(HeadSettings {
             bytes_max: self.settings.head_bytes_max,
             hash_seed: ferula_env::random_u64(),
         });
+        let samples = Arc::new(Samples::new(head, view));
+        if let Some(floor) = manifests.newest().floor {
+            samples.head().raise_floor(floor, || ());
+        }
         let started = clock.monotonic();
         let mut replaying = Replaying {
             writer,
@@ -340,7 +471,10 @@ impl Opening<'_> {
             corruptions: replayed.damage.len() as u64 + found.bad_records,
         };
         self.caught_up = Some(CaughtUp {
-            head,
+            samples,
+            manifests,
+            cache,
+            epoch,
             writer,
             log,
             opened,
@@ -390,7 +524,9 @@ struct Replaying {
 }
 
 impl Visitor for Replaying {
-    fn segment(&mut self, _: &Header) -> Result<(), String> {
+    fn segment(&mut self, header: &Header) -> Result<(), String> {
+        // The fence of the first segment's writer may be in one that is gone.
+        self.fence.raise(header.writer.epoch);
         Ok(())
     }
 
@@ -424,15 +560,15 @@ impl Append for Shard {
 
 impl Select for Shard {
     fn select(&self, request: SelectRequest) -> BoxFuture<'_, Result<Selected, SelectError>> {
-        Box::pin(async move { Ok(self.head.select(&request, || ()).0) })
+        Box::pin(self.read(request.range, move |samples| samples.select(&request)))
     }
 
     fn series(&self, query: LabelQuery) -> BoxFuture<'_, Result<Vec<Labels>, SelectError>> {
-        Box::pin(async move { Ok(self.head.series(&query)) })
+        Box::pin(self.read(query.range, move |samples| samples.series(&query)))
     }
 
     fn label_names(&self, query: LabelQuery) -> BoxFuture<'_, Result<Vec<String>, SelectError>> {
-        Box::pin(async move { Ok(self.head.label_names(&query)) })
+        Box::pin(self.read(query.range, move |samples| samples.label_names(&query)))
     }
 
     fn label_values(
@@ -440,6 +576,6 @@ impl Select for Shard {
         name: String,
         query: LabelQuery,
     ) -> BoxFuture<'_, Result<Vec<String>, SelectError>> {
-        Box::pin(async move { Ok(self.head.label_values(&name, &query)) })
+        Box::pin(self.read(query.range, move |samples| samples.label_values(&name, &query)))
     }
 }

@@ -1,9 +1,11 @@
 //! What a shard does, for those who watch.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use ferula_storage::Report;
 use ferula_tsdb::HeadStats;
+use ferula_tsdb::manifest::BlockEntry;
 
 use crate::State;
 
@@ -57,6 +59,57 @@ impl Verdicts {
     }
 }
 
+/// What upkeep has done since the shard was opened.
+#[derive(Debug, Default)]
+pub(crate) struct UpkeepCounts {
+    pub(crate) cuts: AtomicU64,
+    pub(crate) merges: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) expired_by_time: AtomicU64,
+    pub(crate) expired_by_size: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+    pub(crate) nanos: AtomicU64,
+}
+
+impl UpkeepCounts {
+    /// A cut or merge took this long.
+    pub(crate) fn note_duration(&self, took: Duration) {
+        self.nanos.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> UpkeepStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        UpkeepStats {
+            cuts: get(&self.cuts),
+            merges: get(&self.merges),
+            failures: get(&self.failures),
+            expired_by_time: get(&self.expired_by_time),
+            expired_by_size: get(&self.expired_by_size),
+            checkpoints: get(&self.checkpoints),
+            seconds: get(&self.nanos) as f64 / 1e9,
+        }
+    }
+}
+
+/// What upkeep has done since the shard was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UpkeepStats {
+    /// Blocks cut from the head.
+    pub cuts: u64,
+    /// Merges of blocks.
+    pub merges: u64,
+    /// Rounds that failed.
+    pub failures: u64,
+    /// Blocks given up because of their age.
+    pub expired_by_time: u64,
+    /// Blocks given up because there was too much.
+    pub expired_by_size: u64,
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Seconds spent on cuts and merges.
+    pub seconds: f64,
+}
+
 /// What became of samples since the shard was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VerdictCounts {
@@ -81,6 +134,10 @@ pub struct ShardStats {
     pub head: HeadStats,
     /// Bytes the head may hold.
     pub head_bytes_max: u64,
+    /// What upkeep has done.
+    pub upkeep: UpkeepStats,
+    /// Blocks, in order of time.
+    pub blocks: Vec<BlockEntry>,
     /// What became of samples.
     pub verdicts: VerdictCounts,
     /// Bytes of batches that wait.

@@ -9,12 +9,16 @@ use ferula_tsdb::log::frame::FrameBuf;
 use ferula_tsdb::log::{Log, LogError};
 use futures::channel::oneshot;
 
+use crate::keeper::Keeper;
 use crate::queue::{Answer, Queue, Waiting, Work, unavailable};
 use crate::shard::{Ack, Shared};
 use crate::{Effect, Event};
 
 /// How often the log is synced with [`Ack::Memory`]: what is lost with the machine at most.
 const MEMORY_SYNC: Duration = Duration::from_millis(100);
+
+/// How often a writer without room looks whether there is some.
+const ROOM_POLL: Duration = Duration::from_millis(20);
 
 /// How much memory a frame keeps from one commit to the next.
 const FRAME_KEEP_BYTES: usize = 4 << 20;
@@ -24,6 +28,7 @@ pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) head: HeadWriter,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) log: Log,
     pub(crate) ack: Ack,
     pub(crate) frame: FrameBuf,
@@ -39,8 +44,11 @@ impl Writer {
         let _answer_all = AnswerAll(self.queue.clone());
         let mut synced = self.shared.clock.monotonic();
         loop {
-            match self.queue.next(patience) {
+            let room = !self.waits_for_room();
+            let patience = if room { patience } else { Some(ROOM_POLL) };
+            match self.queue.next(patience, room) {
                 Work::Commit(batches) => self.commit(batches),
+                Work::Task(task) => task(&mut self.head, &mut self.log),
                 Work::Nothing => {}
                 Work::Stop => break,
             }
@@ -52,6 +60,15 @@ impl Writer {
         }
         self.sync();
         self.shared.happened(Event::Drained);
+    }
+
+    /// Whether the head is full, and will not be soon: then samples wait rather than be refused.
+    fn waits_for_room(&self) -> bool {
+        let full = self.head.is_full();
+        if full {
+            self.keeper.wake();
+        }
+        full && self.keeper.frees()
     }
 
     fn commit(&mut self, batches: Vec<Waiting>) {

@@ -54,7 +54,7 @@ pub struct BlockEntry {
     /// Which one.
     pub id: Ulid,
     /// How often its samples have been merged: 1 as cut from the head.
-    pub level: u8,
+    pub level: u32,
     /// All its samples are in here.
     pub range: Range,
     /// Of two values for one series and time, that of the block with the lower rank counts.

@@ -44,7 +44,7 @@ struct CheckpointText {
 #[serde(deny_unknown_fields)]
 struct BlockText {
     id: String,
-    level: u8,
+    level: u32,
     min: i64,
     end: i64,
     rank: u64,

@@ -1,0 +1,390 @@
+//! What keeps a shard small: samples move from the head to blocks, blocks grow and expire, the
+//! log is cut off behind checkpoints.
+//!
+//! Every step is: write objects, name them in the next manifest, show that to readers, then
+//! delete what is no longer named. A crash between two steps leaves objects without a name,
+//! which are deleted when the shard is opened again, and nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ferula_env::Clock;
+use ferula_model::{Range, Timestamp, Ulid};
+use ferula_objects::Objects;
+use ferula_tsdb::Head;
+use ferula_tsdb::log::LogStats;
+use ferula_tsdb::block::{Block, BlockCache, BlockError, BlockMeta, BlockSpec, BlockWriter};
+use ferula_tsdb::compact::{self, CompactError, Expiry, Job, Retention};
+use ferula_tsdb::manifest::{BlockEntry, Manifest, ManifestError, Manifests};
+use ferula_tsdb::view::{Samples, Shown, View};
+
+use crate::queue::Queue;
+use crate::stats::UpkeepCounts;
+
+/// How a shard's samples age.
+#[derive(Clone, Debug)]
+pub struct UpkeepSettings {
+    /// The sizes blocks grow to, in milliseconds, smallest first, each a multiple of the one
+    /// before.
+    pub ranges_ms: Vec<i64>,
+    /// What is kept.
+    pub retention: Retention,
+    /// Bytes of memory for what queries read of blocks.
+    pub cache_bytes: u64,
+}
+
+/// When the head's oldest samples become a block.
+#[derive(Clone, Debug)]
+pub(crate) struct CutRule {
+    head: Arc<Head>,
+    block_ms: i64,
+}
+
+impl CutRule {
+    /// What is to be cut now.
+    pub(crate) fn due(&self) -> Option<Range> {
+        let (oldest, newest) = self.head.span()?;
+        compact::due(oldest, newest, self.block_ms, self.head.behind_ms())
+    }
+}
+
+/// Why a round of upkeep failed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// Blocks cannot be written or read.
+    #[error(transparent)]
+    Compact(#[from] CompactError),
+    /// The next manifest cannot be written.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+impl From<BlockError> for UpkeepError {
+    fn from(error: BlockError) -> Self {
+        Self::Compact(error.into())
+    }
+}
+
+impl UpkeepError {
+    /// Whether another owner has taken over.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Manifest(ManifestError::Fenced { .. }))
+    }
+
+    /// Whether it was told to stop.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Compact(CompactError::Stopped))
+    }
+}
+
+/// A manifest of which it is not known whether it is in force.
+struct Pending {
+    next: Manifest,
+    nonce: u64,
+    /// What readers see once it is.
+    view: View,
+}
+
+/// What upkeep works with.
+pub(crate) struct UpkeepParts {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) objects: Arc<dyn Objects>,
+    pub(crate) cache: Arc<BlockCache>,
+    pub(crate) samples: Arc<Samples>,
+    pub(crate) manifests: Manifests,
+    pub(crate) epoch: u64,
+    pub(crate) counts: Arc<UpkeepCounts>,
+    pub(crate) log: Arc<LogStats>,
+    pub(crate) writer: Arc<Queue>,
+}
+
+/// One shard's upkeep, in the hands of one thread at a time.
+pub(crate) struct Upkeep {
+    settings: UpkeepSettings,
+    parts: UpkeepParts,
+    pending: Option<Pending>,
+    /// Blocks no manifest names any more, until no reader holds them.
+    retired: Vec<Arc<Block>>,
+}
+
+impl Upkeep {
+    pub(crate) fn new(settings: UpkeepSettings, parts: UpkeepParts) -> Self {
+        Self {
+            settings,
+            parts,
+            pending: None,
+            retired: Vec::new(),
+        }
+    }
+
+    /// Does the most urgent thing there is to do; `false` if there is none.
+    pub(crate) fn step(&mut self, stop: &dyn Fn() -> bool) -> Result<bool, UpkeepError> {
+        self.settle()?;
+        self.delete_retired()?;
+        if let Some(range) = self.cut_due() {
+            self.cut(range, stop)?;
+            return Ok(true);
+        }
+        if self.expire()? {
+            return Ok(true);
+        }
+        let newest = self.parts.manifests.newest();
+        let floor = newest.floor.unwrap_or(Timestamp::MIN);
+        match compact::plan(&newest.blocks, &self.settings.ranges_ms, floor) {
+            Some(job) => self.merge(&job, stop).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// Writes blocks from which something was deleted anew, without it.
+    pub(crate) fn clean(&mut self, stop: &dyn Fn() -> bool) -> Result<(), UpkeepError> {
+        self.settle()?;
+        while let Some(job) = compact::deleted(&self.parts.manifests.newest().blocks, 1) {
+            self.merge(&job, stop)?;
+        }
+        Ok(())
+    }
+
+    /// When the head's oldest samples become a block.
+    pub(crate) fn cut_rule(&self) -> CutRule {
+        CutRule {
+            head: self.parts.samples.head().clone(),
+            block_ms: self.settings.ranges_ms.first().copied().unwrap_or(i64::MAX),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> &Arc<UpkeepCounts> {
+        &self.parts.counts
+    }
+
+    fn cut_due(&self) -> Option<Range> {
+        let range = self.cut_rule().due()?;
+        // What is below the floor is in blocks already.
+        let floor = self.parts.manifests.newest().floor;
+        let start = floor.map_or(range.start, |floor| floor.max(range.start));
+        Some(Range { start, ..range })
+    }
+
+    fn cut(&mut self, range: Range, stop: &dyn Fn() -> bool) -> Result<(), UpkeepError> {
+        let started = self.parts.clock.monotonic();
+        let (id, writer) = self.writer(range, 1, Vec::new())?;
+        let head = self.parts.samples.head().clone();
+        let written = self.or_delete(id, |_| compact::cut(&head, range, writer, stop))?;
+        let mut next = self.parts.manifests.newest().clone();
+        next.floor = Some(range.end);
+        let opened = match written {
+            Some(meta) => {
+                let block = self.verified(id)?;
+                next.blocks.push(entry(&meta, next.version + 1, Vec::new()));
+                vec![block]
+            }
+            None => Vec::new(),
+        };
+        self.publish(next, &opened)?;
+        self.parts.samples.head().truncate();
+        self.parts.counts.cuts.fetch_add(1, Ordering::Relaxed);
+        self.parts.counts.note_duration(self.parts.clock.monotonic().saturating_sub(started));
+        Ok(())
+    }
+
+    fn merge(&mut self, job: &Job, stop: &dyn Fn() -> bool) -> Result<(), UpkeepError> {
+        let started = self.parts.clock.monotonic();
+        let view = self.parts.samples.view();
+        let is_source = |s: &&Arc<Shown>| job.sources.contains(&s.entry().id);
+        let sources: Vec<_> = view.blocks().iter().filter(is_source).cloned().collect();
+        let level = sources.iter().map(|s| s.entry().level).max().unwrap_or(0) + 1;
+        let rank = sources.iter().map(|s| s.entry().rank).min().unwrap_or(0);
+        let origins: Vec<Ulid> = sources.iter().flat_map(|s| origins(s.entry())).collect();
+        let (id, writer) = self.writer(job.range, level, origins.clone())?;
+        let written = self.or_delete(id, |_| compact::merge(&sources, writer, stop))?;
+        let mut next = self.parts.manifests.newest().clone();
+        next.blocks.retain(|b| !job.sources.contains(&b.id));
+        let opened = match written {
+            Some(meta) => {
+                let block = self.verified(id)?;
+                next.blocks.push(entry(&meta, rank, origins));
+                vec![block]
+            }
+            None => Vec::new(),
+        };
+        self.publish(next, &opened)?;
+        self.parts.counts.merges.fetch_add(1, Ordering::Relaxed);
+        self.parts.counts.note_duration(self.parts.clock.monotonic().saturating_sub(started));
+        Ok(())
+    }
+
+    /// Gives up blocks that are too old or too much; `false` if there are none.
+    fn expire(&mut self) -> Result<bool, UpkeepError> {
+        let newest = self.parts.manifests.newest();
+        let gone = compact::expired(&newest.blocks, self.settings.retention, self.other_bytes());
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        let mut next = newest.clone();
+        next.blocks.retain(|b| !gone.iter().any(|(id, _)| *id == b.id));
+        for (id, why) in gone {
+            tracing::info!(block = %id, ?why, "a block expires");
+            let count = match why {
+                Expiry::Time => &self.parts.counts.expired_by_time,
+                Expiry::Size => &self.parts.counts.expired_by_size,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        self.publish(next, &[])?;
+        Ok(true)
+    }
+
+    fn other_bytes(&self) -> u64 {
+        self.parts.log.segments.load(Ordering::Relaxed) * self.settings.segment_bytes
+    }
+
+    fn writer(
+        &self,
+        range: Range,
+        level: u32,
+        sources: Vec<Ulid>,
+    ) -> Result<(Ulid, BlockWriter), UpkeepError> {
+        let random = u128::from(ferula_env::random_u64()) << 64 | u128::from(ferula_env::random_u64());
+        let created_ms = self.parts.clock.now_ms();
+        let id = Ulid::new(created_ms, random);
+        let spec = BlockSpec {
+            range,
+            level,
+            sources,
+            created_ms,
+        };
+        Ok((id, BlockWriter::new(&self.parts.objects, id, spec)?))
+    }
+
+    /// Deletes what has been written of a block if `write` fails.
+    fn or_delete<T, E: Into<UpkeepError>>(
+        &self,
+        id: Ulid,
+        write: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, UpkeepError> {
+        write(self).map_err(|error| {
+            // What stays is deleted when the shard is opened again.
+            let _ = Block::delete(&*self.parts.objects, id);
+            error.into()
+        })
+    }
+
+    /// A block that has been read back, and found to be what was written.
+    fn verified(&self, id: Ulid) -> Result<Arc<Block>, UpkeepError> {
+        self.or_delete(id, |upkeep| -> Result<_, BlockError> {
+            let block = Block::open(&upkeep.parts.objects, id, upkeep.parts.cache.clone())?;
+            block.verify()?;
+            Ok(Arc::new(block))
+        })
+    }
+
+    /// Makes `next` the newest manifest and shows it. If it cannot be known whether the manifest
+    /// has been written, nothing else happens until it is.
+    fn publish(&mut self, next: Manifest, opened: &[Arc<Block>]) -> Result<(), UpkeepError> {
+        let next = Manifest {
+            epoch: self.parts.epoch,
+            written_ms: self.parts.clock.now_ms(),
+            ..next
+        };
+        let version = self.parts.manifests.newest().version + 1;
+        self.pending = Some(Pending {
+            view: shown(version, &next, &self.parts.samples.view(), opened)?,
+            next,
+            nonce: ferula_env::random_u64(),
+        });
+        self.settle()
+    }
+
+    fn settle(&mut self) -> Result<(), UpkeepError> {
+        let Some(pending) = self.pending.take() else {
+            return Ok(());
+        };
+        if let Err(error) = self.parts.manifests.commit(pending.next.clone(), pending.nonce) {
+            self.pending = Some(pending);
+            return Err(error.into());
+        }
+        let newest = self.parts.manifests.newest();
+        let before = self.parts.samples.view();
+        let named = |id: Ulid| newest.blocks.iter().any(|b| b.id == id);
+        let gone = before.blocks().iter().map(|shown| shown.block());
+        self.retired.extend(gone.filter(|b| !named(b.meta().id)).cloned());
+        let floor = newest.floor.unwrap_or(Timestamp::MIN);
+        self.parts.samples.exchange(pending.view, floor);
+        Ok(())
+    }
+
+    /// Deletes blocks that no manifest names and no reader holds.
+    fn delete_retired(&mut self) -> Result<(), UpkeepError> {
+        for block in std::mem::take(&mut self.retired) {
+            match Arc::try_unwrap(block) {
+                Ok(block) => {
+                    let id = block.meta().id;
+                    drop(block);
+                    Block::delete(&*self.parts.objects, id)?;
+                }
+                Err(held) => self.retired.push(held),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The blocks of a manifest: those that were shown before as they are, if nothing about them is
+/// different.
+fn shown(
+    version: u64,
+    manifest: &Manifest,
+    before: &View,
+    opened: &[Arc<Block>],
+) -> Result<View, BlockError> {
+    let mut blocks = Vec::with_capacity(manifest.blocks.len());
+    for entry in &manifest.blocks {
+        let known = before.blocks().iter().find(|s| s.entry().id == entry.id);
+        let open = opened.iter().find(|b| b.meta().id == entry.id);
+        match (known, open) {
+            (Some(known), _) if known.entry() == entry => blocks.push(known.clone()),
+            (Some(known), _) => {
+                blocks.push(Arc::new(Shown::new(known.block().clone(), entry.clone())?));
+            }
+            (None, Some(block)) => blocks.push(Arc::new(Shown::new(block.clone(), entry.clone())?)),
+            (None, None) => unreachable!("a manifest names what was shown or has been opened"),
+        }
+    }
+    Ok(View::new(version, blocks))
+}
+
+/// Opens all blocks of a manifest.
+pub(crate) fn open_view(
+    objects: &Arc<dyn Objects>,
+    cache: &Arc<BlockCache>,
+    manifest: &Manifest,
+) -> Result<View, BlockError> {
+    let open = |entry: &BlockEntry| {
+        let block = Block::open(objects, entry.id, cache.clone())?;
+        Ok(Arc::new(Shown::new(Arc::new(block), entry.clone())?))
+    };
+    let blocks = manifest.blocks.iter().map(open);
+    Ok(View::new(manifest.version, blocks.collect::<Result<_, BlockError>>()?))
+}
+
+fn entry(meta: &BlockMeta, rank: u64, sources: Vec<Ulid>) -> BlockEntry {
+    BlockEntry {
+        id: meta.id,
+        level: meta.level,
+        range: meta.range,
+        rank,
+        series: meta.series,
+        samples: meta.samples,
+        bytes: meta.bytes(),
+        sources,
+        deletes: Vec::new(),
+    }
+}
+
+/// The blocks a block was first cut as.
+fn origins(entry: &BlockEntry) -> Vec<Ulid> {
+    match entry.sources.is_empty() {
+        true => vec![entry.id],
+        false => entry.sources.clone(),
+    }
+}

@@ -1,0 +1,154 @@
+//! A block as a view shows it: without what has been deleted from it.
+
+use ferula_model::{Labels, Range};
+use ferula_storage::{Columns, LabelQuery, SelectError};
+
+use crate::block::{Block, BlockError};
+use crate::manifest::BlockEntry;
+
+/// A block that is open for reading.
+#[derive(Debug)]
+pub struct Shown {
+    block: std::sync::Arc<Block>,
+    entry: BlockEntry,
+    /// For each deletion the series it hits, in order, and the times.
+    hidden: Vec<(Vec<u32>, Range)>,
+}
+
+impl Shown {
+    /// Shows a block as its entry says.
+    pub fn new(block: std::sync::Arc<Block>, entry: BlockEntry) -> Result<Self, BlockError> {
+        let mut hidden = Vec::new();
+        for delete in entry.deletes.iter().filter(|d| d.range.overlaps(entry.range)) {
+            let series = block.select(&delete.tenant, &delete.matchers, delete.range)?;
+            if !series.is_empty() {
+                hidden.push((series, delete.range));
+            }
+        }
+        Ok(Self {
+            block,
+            entry,
+            hidden,
+        })
+    }
+
+    /// The block, with what was deleted since it was written.
+    pub fn block(&self) -> &std::sync::Arc<Block> {
+        &self.block
+    }
+
+    /// What the manifest says of it.
+    pub fn entry(&self) -> &BlockEntry {
+        &self.entry
+    }
+
+    /// Whether something of it is deleted.
+    pub(crate) fn hides(&self) -> bool {
+        !self.hidden.is_empty()
+    }
+
+    pub(super) fn range(&self) -> Range {
+        self.entry.range
+    }
+
+    pub(super) fn rank(&self) -> u64 {
+        self.entry.rank
+    }
+
+    /// Times at which a series' samples are deleted.
+    fn hidden(&self, ordinal: u32) -> impl Iterator<Item = Range> {
+        let hit = move |series: &[u32]| series.binary_search(&ordinal).is_ok();
+        let hidden = self.hidden.iter();
+        hidden.filter(move |(series, _)| hit(series)).map(|(_, range)| *range)
+    }
+
+    /// Whether nothing of a series is left in a range.
+    fn is_gone(&self, ordinal: u32, range: Range) -> bool {
+        self.hidden(ordinal).any(|hidden| {
+            let (start, end) = (range.start.max(self.range().start), range.end.min(self.range().end));
+            hidden.start <= start && hidden.end >= end
+        })
+    }
+
+    /// The series that match and may have samples in the range.
+    pub(super) fn select(
+        &self,
+        tenant: &ferula_model::TenantId,
+        matchers: &[ferula_model::Matcher],
+        range: Range,
+    ) -> Result<Vec<u32>, SelectError> {
+        let mut series = self.block.select(tenant, matchers, range).map_err(unreadable)?;
+        if !self.hidden.is_empty() {
+            series.retain(|&ordinal| !self.is_gone(ordinal, range));
+        }
+        Ok(series)
+    }
+
+    /// Appends a series' samples, those not deleted.
+    pub fn decode(
+        &self,
+        ordinal: u32,
+        range: Range,
+        columns: &mut Columns,
+    ) -> Result<(), SelectError> {
+        if self.hidden(ordinal).next().is_none() {
+            return self.block.decode(ordinal, range, columns).map_err(unreadable);
+        }
+        let mut part = Columns::default();
+        self.block.decode(ordinal, range, &mut part).map_err(unreadable)?;
+        for hidden in self.hidden(ordinal) {
+            remove(&mut part, hidden);
+        }
+        columns.timestamps.append(&mut part.timestamps);
+        columns.values.append(&mut part.values);
+        columns.start_timestamps.append(&mut part.start_timestamps);
+        columns.histograms.append(&mut part.histograms);
+        Ok(())
+    }
+
+    pub(super) fn labels(&self, ordinal: u32) -> Result<Labels, SelectError> {
+        self.block.labels(ordinal).map_err(unreadable)
+    }
+
+    pub(super) fn identity(&self, ordinal: u32) -> Result<u128, SelectError> {
+        self.block.identity(ordinal).map_err(unreadable)
+    }
+
+    /// The series a listing is about; `None` for all of the tenant's.
+    pub(super) fn listed(&self, query: &LabelQuery) -> Result<Option<Vec<u32>>, SelectError> {
+        let covered = query.range.start <= self.range().start && query.range.end >= self.range().end;
+        if query.matchers.is_empty() && self.hidden.is_empty() && covered {
+            return Ok(None);
+        }
+        let sets: &[Vec<_>] = match query.matchers.as_slice() {
+            [] => &[Vec::new()],
+            sets => sets,
+        };
+        let mut all = Vec::new();
+        for set in sets {
+            all.extend(self.select(&query.tenant, set, query.range)?);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(Some(all))
+    }
+}
+
+/// Takes the samples of a range out.
+fn remove(columns: &mut Columns, range: Range) {
+    let times = &columns.timestamps;
+    let floats = times.partition_point(|t| *t < range.start)..times.partition_point(|t| *t < range.end);
+    if !columns.start_timestamps.is_empty() {
+        columns.start_timestamps.drain(floats.clone());
+    }
+    columns.timestamps.drain(floats.clone());
+    columns.values.drain(floats);
+    columns.histograms.retain(|h| !range.contains(h.timestamp));
+}
+
+/// What a reader is told of a block that cannot be read.
+pub(super) fn unreadable(error: BlockError) -> SelectError {
+    SelectError::Corrupt {
+        what: error.to_string(),
+    }
+}
