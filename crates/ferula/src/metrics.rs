@@ -254,7 +254,77 @@ fn scrape(out: &mut TextWriter, process: &Process) {
     }
 }
 
+/// Blocks, and what upkeep has done to them.
+fn blocks(out: &mut TextWriter, stats: &ShardStats) {
+    let (blocks, upkeep) = (&stats.blocks, &stats.upkeep);
+    let mut gauge = |name: &str, help: &str, value: f64| {
+        out.gauge(name, help).sample(&[], value);
+    };
+    gauge(
+        "prometheus_tsdb_blocks_loaded",
+        "Blocks that are open.",
+        blocks.len() as f64,
+    );
+    gauge(
+        "prometheus_tsdb_storage_blocks_bytes",
+        "Bytes that blocks take on disk.",
+        blocks.iter().map(|b| b.bytes).sum::<u64>() as f64,
+    );
+    gauge(
+        "ferula_block_samples",
+        "Samples in blocks.",
+        blocks.iter().map(|b| b.samples).sum::<u64>() as f64,
+    );
+    let oldest = blocks.iter().map(|b| b.range.start).min();
+    if let Some(oldest) = oldest.or(stats.head.min_time) {
+        gauge(
+            "prometheus_tsdb_lowest_timestamp_seconds",
+            "Time of the oldest sample, at the earliest.",
+            oldest as f64 / 1_000.0,
+        );
+    }
+    let mut count = |name: &str, help: &str, value: f64| {
+        out.counter(name, help).sample(&[], value);
+    };
+    count(
+        "prometheus_tsdb_compactions_total",
+        "Blocks cut from the head, and merges of blocks.",
+        (upkeep.cuts + upkeep.merges) as f64,
+    );
+    count(
+        "prometheus_tsdb_compactions_failed_total",
+        "Times that upkeep of blocks failed.",
+        upkeep.failures as f64,
+    );
+    count(
+        "prometheus_tsdb_head_truncations_total",
+        "Times that samples of the head were given up after a block was cut.",
+        upkeep.cuts as f64,
+    );
+    count(
+        "ferula_compaction_seconds_total",
+        "Seconds spent on cutting and merging blocks.",
+        upkeep.seconds,
+    );
+    count(
+        "prometheus_tsdb_checkpoint_creations_total",
+        "Checkpoints written.",
+        upkeep.checkpoints as f64,
+    );
+    count(
+        "prometheus_tsdb_time_retentions_total",
+        "Blocks given up because of their age.",
+        upkeep.expired_by_time as f64,
+    );
+    count(
+        "prometheus_tsdb_size_retentions_total",
+        "Blocks given up because there was too much.",
+        upkeep.expired_by_size as f64,
+    );
+}
+
 fn storage(out: &mut TextWriter, stats: &ShardStats) {
+    blocks(out, stats);
     let head = &stats.head;
     let mut gauge = |name: &str, help: &str, value: f64| {
         out.gauge(name, help).sample(&[], value);

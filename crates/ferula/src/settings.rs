@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ferula_model::text::{duration, size};
+use ferula_shard::UpkeepSettings;
+use ferula_tsdb::compact::Retention;
 use tracing::Level;
 
 use crate::flags::Given;

@@ -11,13 +11,17 @@ use std::sync::Arc;
 use ferula_coord::LocalCoord;
 use ferula_env::{Disk, SystemClock, SystemDisk};
 use ferula_model::{Labels, Matcher, Range, TenantId};
-use ferula_shard::{Ack, Shard, ShardError, ShardParts, ShardSettings};
+use ferula_objects::LocalObjects;
+use ferula_shard::{Ack, Shard, ShardError, ShardParts, ShardSettings, UpkeepSettings};
 use ferula_storage::{
     Append, AppendError, Batch, Columns, Hints, LabelQuery, Origin, Report, SampleEntry, Select,
     SelectRequest, SeriesKey, SeriesRef,
 };
+use ferula_tsdb::compact::Retention;
 use ferula_tsdb::log::Progress;
 use futures::executor::block_on;
+
+pub(crate) const HOUR: i64 = 60 * 60 * 1_000;
 
 /// Small segments, so that tests see several.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 10;
@@ -30,6 +34,12 @@ pub(crate) fn settings(dir: &Path) -> ShardSettings {
         head_bytes_max: 1 << 30,
         queue_bytes_max: 1 << 24,
         segment_bytes: SEGMENT_BYTES,
+        upkeep: UpkeepSettings {
+            ranges_ms: vec![2 * HOUR, 12 * HOUR],
+            retention: Retention::default(),
+            cache_bytes: 1 << 20,
+        },
+        keeper: false,
     }
 }
 
@@ -38,9 +48,11 @@ pub(crate) fn try_open_on(
     settings: ShardSettings,
 ) -> Result<Shard, ShardError> {
     let coord = Arc::new(LocalCoord::open(disk.clone(), &settings.dir)?);
+    let objects = LocalObjects::open(disk.clone(), &settings.dir).map_err(ferula_coord::CoordError::from)?;
     let parts = ShardParts {
         clock: SystemClock::shared(),
         disk,
+        objects: Arc::new(objects),
         coord,
     };
     Shard::open(settings, parts, &Progress::default())
