@@ -10,10 +10,12 @@ use std::time::Duration;
 use ferula_coord::LocalCoord;
 use ferula_env::{Clock, Disk, SystemClock, SystemDisk};
 use ferula_model::{Labels, Matcher, Range, TenantId};
-use ferula_shard::{Ack, Shard, ShardParts, ShardSettings};
+use ferula_objects::LocalObjects;
+use ferula_shard::{Ack, Shard, ShardParts, ShardSettings, UpkeepSettings};
 use ferula_storage::{
     Append, Batch, Columns, Hints, Origin, SampleEntry, Select, SelectRequest, SeriesKey,
 };
+use ferula_tsdb::compact::Retention;
 use ferula_tsdb::log::Progress;
 use futures::executor::block_on;
 
@@ -126,6 +128,7 @@ fn open(dir: &Path, clock: &Arc<dyn Clock>, disk: &Arc<dyn Disk>) -> Shard {
     let parts = ShardParts {
         clock: clock.clone(),
         disk: disk.clone(),
+        objects: Arc::new(LocalObjects::open(disk.clone(), dir).unwrap()),
         coord,
     };
     let settings = ShardSettings {
@@ -135,6 +138,12 @@ fn open(dir: &Path, clock: &Arc<dyn Clock>, disk: &Arc<dyn Disk>) -> Shard {
         head_bytes_max: 16 << 30,
         queue_bytes_max: 64 << 20,
         segment_bytes: 64 << 20,
+        upkeep: UpkeepSettings {
+            ranges_ms: vec![2 * 3_600_000, 12 * 3_600_000],
+            retention: Retention::default(),
+            cache_bytes: 64 << 20,
+        },
+        keeper: true,
     };
     Shard::open(settings, parts, &Progress::default()).unwrap()
 }

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fence {
     epoch: u64,
+    /// Whether the epoch is known from elsewhere than a fence in the part of the log followed.
+    inherited: bool,
 }
 
 /// What becomes of a frame.
@@ -21,12 +23,27 @@ impl Fence {
         self.epoch
     }
 
+    /// What follows begins in the midst of a log, under a writer with `epoch`. Its fence may come
+    /// yet, or have been in a part that is gone.
+    pub fn inherit(&mut self, epoch: u64) {
+        if epoch > self.epoch {
+            *self = Self {
+                epoch,
+                inherited: true,
+            };
+        }
+    }
+
     /// A writer with `epoch` announces itself. It counts if no newer one has.
     pub fn raise(&mut self, epoch: u64) -> Admitted {
-        if epoch <= self.epoch {
+        let first = self.inherited && epoch == self.epoch;
+        if epoch <= self.epoch && !first {
             return Admitted::Dead;
         }
-        self.epoch = epoch;
+        *self = Self {
+            epoch,
+            inherited: false,
+        };
         Admitted::Yes
     }
 
@@ -63,5 +80,16 @@ mod tests {
             (Admitted::Dead, Admitted::Dead)
         );
         assert_eq!(fence.epoch(), 5);
+    }
+
+    #[test]
+    fn an_inherited_epoch_may_still_be_announced_once() {
+        let mut fence = Fence::default();
+        fence.inherit(4);
+        assert_eq!(fence.admit(4), Admitted::Yes);
+        assert_eq!(fence.raise(4), Admitted::Yes);
+        assert_eq!(fence.raise(4), Admitted::Dead);
+        fence.inherit(3);
+        assert_eq!(fence.epoch(), 4);
     }
 }

@@ -225,6 +225,7 @@ impl Shard {
                 epoch: caught_up.epoch,
                 counts: counts.clone(),
                 log: log_stats.clone(),
+                segment_bytes: settings.segment_bytes,
                 writer: queue.clone(),
             },
         );
@@ -526,7 +527,7 @@ struct Replaying {
 impl Visitor for Replaying {
     fn segment(&mut self, header: &Header) -> Result<(), String> {
         // The fence of the first segment's writer may be in one that is gone.
-        self.fence.raise(header.writer.epoch);
+        self.fence.inherit(header.writer.epoch);
         Ok(())
     }
 

@@ -95,6 +95,7 @@ pub(crate) struct UpkeepParts {
     pub(crate) epoch: u64,
     pub(crate) counts: Arc<UpkeepCounts>,
     pub(crate) log: Arc<LogStats>,
+    pub(crate) segment_bytes: u64,
     pub(crate) writer: Arc<Queue>,
 }
 
@@ -235,7 +236,7 @@ impl Upkeep {
     }
 
     fn other_bytes(&self) -> u64 {
-        self.parts.log.segments.load(Ordering::Relaxed) * self.settings.segment_bytes
+        self.parts.log.segments.load(Ordering::Relaxed) * self.parts.segment_bytes
     }
 
     fn writer(
@@ -248,10 +249,9 @@ impl Upkeep {
         let created_ms = self.parts.clock.now_ms();
         let id = Ulid::new(created_ms, random);
         let spec = BlockSpec {
-            range,
             level,
             sources,
-            created_ms,
+            ..BlockSpec::new(range, created_ms)
         };
         Ok((id, BlockWriter::new(&self.parts.objects, id, spec)?))
     }
@@ -281,11 +281,12 @@ impl Upkeep {
     /// Makes `next` the newest manifest and shows it. If it cannot be known whether the manifest
     /// has been written, nothing else happens until it is.
     fn publish(&mut self, next: Manifest, opened: &[Arc<Block>]) -> Result<(), UpkeepError> {
-        let next = Manifest {
+        let mut next = Manifest {
             epoch: self.parts.epoch,
             written_ms: self.parts.clock.now_ms(),
             ..next
         };
+        next.sort();
         let version = self.parts.manifests.newest().version + 1;
         self.pending = Some(Pending {
             view: shown(version, &next, &self.parts.samples.view(), opened)?,

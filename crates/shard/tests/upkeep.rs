@@ -52,7 +52,12 @@ impl Model {
             samples.retain(|(t, _)| range.contains(*t));
         }
         found.retain(|(_, samples)| !samples.is_empty());
-        assert_eq!(found, expected, "in {range:?}");
+        let about = |all: &[(Labels, Floats)]| -> Vec<String> {
+            let series = all.iter().map(|(l, s)| format!("{l} {}", s.len()));
+            series.collect()
+        };
+        assert_eq!(about(&found), about(&expected), "in {range:?}");
+        assert!(found == expected, "other values in {range:?}");
     }
 
     fn check_all(&self, shard: &Shard) {
@@ -118,7 +123,7 @@ fn what_is_in_blocks_is_listed() {
     let shard = open(dir.path());
     let old = [SeriesKey::Labels(Labels::from_pairs([("__name__", "old"), ("a", "1")]))];
     append(&shard, batch(old, 0, 1.0)).unwrap();
-    Model::default().fill(&shard, hours(1, 9));
+    Model::default().fill(&shard, hours(2, 10));
     shard.upkeep().unwrap();
     let query = |range, limit| LabelQuery {
         tenant: TenantId::anonymous(),

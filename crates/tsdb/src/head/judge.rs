@@ -6,7 +6,7 @@
 use ferula_model::{Timestamp, Value, is_stale};
 
 /// How far behind the head's newest sample a sample may be.
-const BEHIND_MS_MAX: i64 = 60 * 60 * 1_000;
+pub(super) const BEHIND_MS_MAX: i64 = 60 * 60 * 1_000;
 
 /// What is to become of a sample.
 #[derive(Clone, Debug, PartialEq)]

@@ -121,6 +121,11 @@ impl Head {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// How far behind the newest sample one may be, in milliseconds.
+    pub fn behind_ms(&self) -> i64 {
+        judge::BEHIND_MS_MAX
+    }
+
     /// Bytes that may be held.
     pub fn bytes_max(&self) -> u64 {
         self.settings.bytes_max

@@ -163,6 +163,11 @@ impl HeadWriter {
         Ok(report)
     }
 
+    /// Whether the head holds as many bytes as it may.
+    pub fn is_full(&self) -> bool {
+        self.head.bytes_used() >= self.head.bytes_max()
+    }
+
     /// Whether nothing is staged that needs to be made durable.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()

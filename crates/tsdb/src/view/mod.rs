@@ -147,9 +147,13 @@ impl Samples {
     /// Values of label `name` among the series that match, sorted.
     pub fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, SelectError> {
         let mut lists = vec![self.head.label_values(name, query)];
+        let limit = match query.limit {
+            0 => usize::MAX,
+            limit => limit,
+        };
         for (_, block) in self.view().overlapping(query.range) {
-            let ordinals = block.listed(query)?;
-            let values = block.block().label_values(&query.tenant, name, ordinals.as_deref());
+            let (block, ordinals) = (block.block(), block.listed(query)?);
+            let values = block.label_values(&query.tenant, name, ordinals.as_deref(), limit);
             lists.push(values.map_err(block::unreadable)?);
         }
         Ok(union(lists, query.limit))
