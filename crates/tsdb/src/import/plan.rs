@@ -86,7 +86,10 @@ mod tests {
 
     const H: i64 = 3_600_000;
 
-    fn planned(sources: &[(i64, i64)]) -> Vec<(Vec<usize>, Vec<(i64, i64)>)> {
+    /// Sources that go together, and the hours of their blocks.
+    type Planned = (Vec<usize>, Vec<(i64, i64)>);
+
+    fn planned(sources: &[(i64, i64)]) -> Vec<Planned> {
         let ranges: Vec<Range> = sources
             .iter()
             .map(|&(start, end)| Range { start, end })
