@@ -292,7 +292,12 @@ pub(crate) const FLAGS: &[Flag] = &[
         "0",
         OWN_BLOCKS,
     ),
-    idle("storage.tsdb.delay-compact-file.path", Value, "", OWN_BLOCKS),
+    idle(
+        "storage.tsdb.delay-compact-file.path",
+        Value,
+        "",
+        OWN_BLOCKS,
+    ),
     idle(
         "storage.tsdb.delayed-compaction.max-percent",
         Value,
@@ -335,7 +340,12 @@ pub(crate) const FLAGS: &[Flag] = &[
         "true",
         OWN_BLOCKS,
     ),
-    idle("storage.tsdb.block-reload-interval", Value, "1m", OWN_BLOCKS),
+    idle(
+        "storage.tsdb.block-reload-interval",
+        Value,
+        "1m",
+        OWN_BLOCKS,
+    ),
     idle("storage.remote.flush-deadline", Value, "1m", NO_REMOTE),
     idle(
         "storage.remote.read-sample-limit",

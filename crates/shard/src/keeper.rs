@@ -77,7 +77,8 @@ impl Keeper {
     pub(crate) fn all_due(&self) -> Result<(), UpkeepError> {
         self.with(|upkeep, stop| {
             loop {
-                self.frees.store(self.cuts.due().is_some(), Ordering::Relaxed);
+                self.frees
+                    .store(self.cuts.due().is_some(), Ordering::Relaxed);
                 if !upkeep.step(stop)? {
                     return Ok(());
                 }

@@ -111,6 +111,7 @@ impl Queue {
 
     /// Has the writer do something between two commits. Where it is not done, because the writer
     /// has stopped, whoever waits for its answer sees the sender dropped.
+    #[expect(dead_code, reason = "the checkpoint is the first to ask")]
     pub(crate) fn ask<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut HeadWriter, &mut Log) -> T + Send + 'static,
@@ -201,7 +202,9 @@ impl Queue {
 
 impl std::fmt::Debug for Queue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("bytes", &self.bytes()).finish_non_exhaustive()
+        f.debug_struct("Queue")
+            .field("bytes", &self.bytes())
+            .finish_non_exhaustive()
     }
 }
 

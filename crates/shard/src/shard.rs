@@ -12,12 +12,12 @@ use ferula_objects::Objects;
 use ferula_storage::{
     Append, AppendError, Batch, LabelQuery, Report, Select, SelectError, SelectRequest, Selected,
 };
+use ferula_tsdb::block::{BlockCache, BlockError};
 use ferula_tsdb::log::frame::{self, Frame, FrameBuf, Kind};
 use ferula_tsdb::log::segment::{Header, Identity, Writer as LogWriter};
 use ferula_tsdb::log::{
     Log, LogError, LogSettings, LogStats, Progress, Replay, Replayed, Sync, Visitor, replay,
 };
-use ferula_tsdb::block::{BlockCache, BlockError};
 use ferula_tsdb::manifest::{BlockEntry, ManifestError, Manifests};
 use ferula_tsdb::view::Samples;
 use ferula_tsdb::{Cardinality, Head, HeadSettings, HeadWriter, ReplayedRecords};
@@ -271,6 +271,11 @@ impl Shard {
         self.keeper.all_due()
     }
 
+    /// Writes blocks from which something was deleted anew, without it; on this thread.
+    pub fn clean(&self) -> Result<(), UpkeepError> {
+        self.keeper.with(|upkeep, stop| upkeep.clean(stop))
+    }
+
     /// Takes no more samples, finishes those taken, makes everything durable. Blocks until
     /// then. Reads go on.
     pub fn close(&self) {
@@ -325,7 +330,10 @@ impl Shard {
     /// The blocks, in order of time.
     pub fn blocks(&self) -> Vec<BlockEntry> {
         let view = self.samples.view();
-        view.blocks().iter().map(|shown| shown.entry().clone()).collect()
+        view.blocks()
+            .iter()
+            .map(|shown| shown.entry().clone())
+            .collect()
     }
 
     fn head(&self) -> &Arc<Head> {
@@ -577,6 +585,8 @@ impl Select for Shard {
         name: String,
         query: LabelQuery,
     ) -> BoxFuture<'_, Result<Vec<String>, SelectError>> {
-        Box::pin(self.read(query.range, move |samples| samples.label_values(&name, &query)))
+        Box::pin(self.read(query.range, move |samples| {
+            samples.label_values(&name, &query)
+        }))
     }
 }

@@ -74,7 +74,8 @@ pub(crate) struct UpkeepCounts {
 impl UpkeepCounts {
     /// A cut or merge took this long.
     pub(crate) fn note_duration(&self, took: Duration) {
-        self.nanos.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
+        self.nanos
+            .fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn stats(&self) -> UpkeepStats {

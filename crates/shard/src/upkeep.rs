@@ -12,9 +12,9 @@ use ferula_env::Clock;
 use ferula_model::{Range, Timestamp, Ulid};
 use ferula_objects::Objects;
 use ferula_tsdb::Head;
-use ferula_tsdb::log::LogStats;
 use ferula_tsdb::block::{Block, BlockCache, BlockError, BlockMeta, BlockSpec, BlockWriter};
 use ferula_tsdb::compact::{self, CompactError, Expiry, Job, Retention};
+use ferula_tsdb::log::LogStats;
 use ferula_tsdb::manifest::{BlockEntry, Manifest, ManifestError, Manifests};
 use ferula_tsdb::view::{Samples, Shown, View};
 
@@ -96,6 +96,7 @@ pub(crate) struct UpkeepParts {
     pub(crate) counts: Arc<UpkeepCounts>,
     pub(crate) log: Arc<LogStats>,
     pub(crate) segment_bytes: u64,
+    #[expect(dead_code, reason = "the checkpoint is the first to ask")]
     pub(crate) writer: Arc<Queue>,
 }
 
@@ -184,7 +185,9 @@ impl Upkeep {
         self.publish(next, &opened)?;
         self.parts.samples.head().truncate();
         self.parts.counts.cuts.fetch_add(1, Ordering::Relaxed);
-        self.parts.counts.note_duration(self.parts.clock.monotonic().saturating_sub(started));
+        self.parts
+            .counts
+            .note_duration(self.parts.clock.monotonic().saturating_sub(started));
         Ok(())
     }
 
@@ -210,7 +213,9 @@ impl Upkeep {
         };
         self.publish(next, &opened)?;
         self.parts.counts.merges.fetch_add(1, Ordering::Relaxed);
-        self.parts.counts.note_duration(self.parts.clock.monotonic().saturating_sub(started));
+        self.parts
+            .counts
+            .note_duration(self.parts.clock.monotonic().saturating_sub(started));
         Ok(())
     }
 
@@ -222,7 +227,8 @@ impl Upkeep {
             return Ok(false);
         }
         let mut next = newest.clone();
-        next.blocks.retain(|b| !gone.iter().any(|(id, _)| *id == b.id));
+        next.blocks
+            .retain(|b| !gone.iter().any(|(id, _)| *id == b.id));
         for (id, why) in gone {
             tracing::info!(block = %id, ?why, "a block expires");
             let count = match why {
@@ -245,7 +251,8 @@ impl Upkeep {
         level: u32,
         sources: Vec<Ulid>,
     ) -> Result<(Ulid, BlockWriter), UpkeepError> {
-        let random = u128::from(ferula_env::random_u64()) << 64 | u128::from(ferula_env::random_u64());
+        let random =
+            u128::from(ferula_env::random_u64()) << 64 | u128::from(ferula_env::random_u64());
         let created_ms = self.parts.clock.now_ms();
         let id = Ulid::new(created_ms, random);
         let spec = BlockSpec {
@@ -300,7 +307,11 @@ impl Upkeep {
         let Some(pending) = self.pending.take() else {
             return Ok(());
         };
-        if let Err(error) = self.parts.manifests.commit(pending.next.clone(), pending.nonce) {
+        if let Err(error) = self
+            .parts
+            .manifests
+            .commit(pending.next.clone(), pending.nonce)
+        {
             self.pending = Some(pending);
             return Err(error.into());
         }
@@ -308,7 +319,8 @@ impl Upkeep {
         let before = self.parts.samples.view();
         let named = |id: Ulid| newest.blocks.iter().any(|b| b.id == id);
         let gone = before.blocks().iter().map(|shown| shown.block());
-        self.retired.extend(gone.filter(|b| !named(b.meta().id)).cloned());
+        self.retired
+            .extend(gone.filter(|b| !named(b.meta().id)).cloned());
         let floor = newest.floor.unwrap_or(Timestamp::MIN);
         self.parts.samples.exchange(pending.view, floor);
         Ok(())
@@ -365,7 +377,10 @@ pub(crate) fn open_view(
         Ok(Arc::new(Shown::new(Arc::new(block), entry.clone())?))
     };
     let blocks = manifest.blocks.iter().map(open);
-    Ok(View::new(manifest.version, blocks.collect::<Result<_, BlockError>>()?))
+    Ok(View::new(
+        manifest.version,
+        blocks.collect::<Result<_, BlockError>>()?,
+    ))
 }
 
 fn entry(meta: &BlockMeta, rank: u64, sources: Vec<Ulid>) -> BlockEntry {

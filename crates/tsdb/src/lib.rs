@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod prometheus;
 #[cfg(test)]
 mod testing;
+pub mod view;
 
 pub use head::{
     Cardinality, Head, HeadSettings, HeadStats, HeadWriter, ReplayedRecords, Verdict, judge,

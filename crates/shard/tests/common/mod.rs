@@ -48,7 +48,8 @@ pub(crate) fn try_open_on(
     settings: ShardSettings,
 ) -> Result<Shard, ShardError> {
     let coord = Arc::new(LocalCoord::open(disk.clone(), &settings.dir)?);
-    let objects = LocalObjects::open(disk.clone(), &settings.dir).map_err(ferula_coord::CoordError::from)?;
+    let objects =
+        LocalObjects::open(disk.clone(), &settings.dir).map_err(ferula_coord::CoordError::from)?;
     let parts = ShardParts {
         clock: SystemClock::shared(),
         disk,

@@ -36,7 +36,11 @@ impl<'a> Cursor<'a> {
 
     /// Reads the labels of the series at the cursor; `false` if there is none.
     fn load(&mut self) -> Result<bool, BlockError> {
-        while self.tenants.last().is_some_and(|(_, end)| *end <= self.ordinal) {
+        while self
+            .tenants
+            .last()
+            .is_some_and(|(_, end)| *end <= self.ordinal)
+        {
             self.tenants.pop();
         }
         if self.tenants.is_empty() {
@@ -76,7 +80,9 @@ pub fn merge(
         let parts = cursors.iter().filter(|(_, cursor)| same(cursor));
         let series = Whole {
             view: view.clone(),
-            parts: parts.map(|(number, cursor)| (*number, cursor.ordinal)).collect(),
+            parts: parts
+                .map(|(number, cursor)| (*number, cursor.ordinal))
+                .collect(),
             head: None,
         };
         samples.clear();
@@ -106,8 +112,7 @@ fn check(sources: &[Arc<Shown>], written: Option<&BlockMeta>) -> Result<(), Comp
     let metas = || sources.iter().map(|s| s.block().meta());
     let expected: u64 = metas().map(|m| m.samples).sum();
     let found = written.map_or(0, |m| m.samples);
-    let left_out = sources.iter().any(|s| s.hides())
-        || View::new(0, sources.to_vec()).overlaps();
+    let left_out = sources.iter().any(|s| s.hides()) || View::new(0, sources.to_vec()).overlaps();
     let hash = metas().fold(0u128, |all, m| all.wrapping_add(m.hash));
     let same = match left_out {
         true => found <= expected,

@@ -19,7 +19,11 @@ impl Shown {
     /// Shows a block as its entry says.
     pub fn new(block: std::sync::Arc<Block>, entry: BlockEntry) -> Result<Self, BlockError> {
         let mut hidden = Vec::new();
-        for delete in entry.deletes.iter().filter(|d| d.range.overlaps(entry.range)) {
+        for delete in entry
+            .deletes
+            .iter()
+            .filter(|d| d.range.overlaps(entry.range))
+        {
             let series = block.select(&delete.tenant, &delete.matchers, delete.range)?;
             if !series.is_empty() {
                 hidden.push((series, delete.range));
@@ -59,13 +63,18 @@ impl Shown {
     fn hidden(&self, ordinal: u32) -> impl Iterator<Item = Range> {
         let hit = move |series: &[u32]| series.binary_search(&ordinal).is_ok();
         let hidden = self.hidden.iter();
-        hidden.filter(move |(series, _)| hit(series)).map(|(_, range)| *range)
+        hidden
+            .filter(move |(series, _)| hit(series))
+            .map(|(_, range)| *range)
     }
 
     /// Whether nothing of a series is left in a range.
     fn is_gone(&self, ordinal: u32, range: Range) -> bool {
         self.hidden(ordinal).any(|hidden| {
-            let (start, end) = (range.start.max(self.range().start), range.end.min(self.range().end));
+            let (start, end) = (
+                range.start.max(self.range().start),
+                range.end.min(self.range().end),
+            );
             hidden.start <= start && hidden.end >= end
         })
     }
@@ -77,7 +86,10 @@ impl Shown {
         matchers: &[ferula_model::Matcher],
         range: Range,
     ) -> Result<Vec<u32>, SelectError> {
-        let mut series = self.block.select(tenant, matchers, range).map_err(unreadable)?;
+        let mut series = self
+            .block
+            .select(tenant, matchers, range)
+            .map_err(unreadable)?;
         if !self.hidden.is_empty() {
             series.retain(|&ordinal| !self.is_gone(ordinal, range));
         }
@@ -92,10 +104,15 @@ impl Shown {
         columns: &mut Columns,
     ) -> Result<(), SelectError> {
         if self.hidden(ordinal).next().is_none() {
-            return self.block.decode(ordinal, range, columns).map_err(unreadable);
+            return self
+                .block
+                .decode(ordinal, range, columns)
+                .map_err(unreadable);
         }
         let mut part = Columns::default();
-        self.block.decode(ordinal, range, &mut part).map_err(unreadable)?;
+        self.block
+            .decode(ordinal, range, &mut part)
+            .map_err(unreadable)?;
         for hidden in self.hidden(ordinal) {
             remove(&mut part, hidden);
         }
@@ -116,7 +133,8 @@ impl Shown {
 
     /// The series a listing is about; `None` for all of the tenant's.
     pub(super) fn listed(&self, query: &LabelQuery) -> Result<Option<Vec<u32>>, SelectError> {
-        let covered = query.range.start <= self.range().start && query.range.end >= self.range().end;
+        let covered =
+            query.range.start <= self.range().start && query.range.end >= self.range().end;
         if query.matchers.is_empty() && self.hidden.is_empty() && covered {
             return Ok(None);
         }
@@ -137,7 +155,8 @@ impl Shown {
 /// Takes the samples of a range out.
 fn remove(columns: &mut Columns, range: Range) {
     let times = &columns.timestamps;
-    let floats = times.partition_point(|t| *t < range.start)..times.partition_point(|t| *t < range.end);
+    let floats =
+        times.partition_point(|t| *t < range.start)..times.partition_point(|t| *t < range.end);
     if !columns.start_timestamps.is_empty() {
         columns.start_timestamps.drain(floats.clone());
     }

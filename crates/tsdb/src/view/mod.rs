@@ -13,7 +13,9 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use ferula_model::{Labels, Range, Timestamp};
-use ferula_storage::{LabelQuery, SelectError, SelectRequest, Selected, SelectedSeries, SeriesSource};
+use ferula_storage::{
+    LabelQuery, SelectError, SelectRequest, Selected, SelectedSeries, SeriesSource,
+};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -40,7 +42,10 @@ impl View {
             *end = before.max(block.range().end);
             Some(before)
         });
-        let overlaps = blocks.iter().zip(ends).any(|(b, end)| b.range().start < end);
+        let overlaps = blocks
+            .iter()
+            .zip(ends)
+            .any(|(b, end)| b.range().start < end);
         Self {
             version,
             blocks,
@@ -128,7 +133,12 @@ impl Samples {
                 None => block.select(&query.tenant, &[], query.range)?,
             };
             let ordinals = limited(&ordinals, query.limit);
-            lists.push(ordinals.iter().map(|&o| block.labels(o)).collect::<Result<_, _>>()?);
+            lists.push(
+                ordinals
+                    .iter()
+                    .map(|&o| block.labels(o))
+                    .collect::<Result<_, _>>()?,
+            );
         }
         Ok(union(lists, query.limit))
     }
@@ -138,7 +148,9 @@ impl Samples {
         let mut lists = vec![self.head.label_names(query)];
         for (_, block) in self.view().overlapping(query.range) {
             let ordinals = block.listed(query)?;
-            let names = block.block().label_names(&query.tenant, ordinals.as_deref());
+            let names = block
+                .block()
+                .label_names(&query.tenant, ordinals.as_deref());
             lists.push(names.map_err(block::unreadable)?);
         }
         Ok(union(lists, query.limit))
@@ -205,17 +217,23 @@ fn join(
         // A few sorted runs, which this sort finds.
         all.sort_by(|a, b| a.labels.cmp(&b.labels));
     }
-    let series = all.into_iter().map(|Joined { labels, parts, head }| SelectedSeries {
-        labels,
-        source: match head {
-            Some(head) if parts.is_empty() => head,
-            head => Arc::new(Whole {
-                view: view.clone(),
-                parts,
-                head,
-            }),
+    let series = all.into_iter().map(
+        |Joined {
+             labels,
+             parts,
+             head,
+         }| SelectedSeries {
+            labels,
+            source: match head {
+                Some(head) if parts.is_empty() => head,
+                head => Arc::new(Whole {
+                    view: view.clone(),
+                    parts,
+                    head,
+                }),
+            },
         },
-    });
+    );
     Ok(Selected {
         series: series.collect(),
         warnings: selected.warnings,
