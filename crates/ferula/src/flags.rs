@@ -622,7 +622,7 @@ mod tests {
     #[test]
     fn prometheus_flags_are_known() {
         let idle = given(&[
-            "--storage.tsdb.retention.time=30d",
+            "--storage.tsdb.wal-compression-type=zstd",
             "--no-scrape.adjust-timestamps",
         ]);
         assert_eq!(idle.check().unwrap().len(), 2);
