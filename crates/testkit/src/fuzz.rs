@@ -5,6 +5,7 @@
 //! add a target: a function here, a row in [`TARGETS`], a file in `fuzz/fuzz_targets/`, its
 //! `[[bin]]` in `fuzz/Cargo.toml`, and at least one input in its corpus.
 
+mod block;
 mod checkpoint;
 mod engine;
 mod formats;
@@ -16,6 +17,7 @@ use ferula_model::text::number::{self, Form};
 use ferula_model::text::regex::{Regex, Template};
 use ferula_model::text::{duration, size};
 
+pub use block::block;
 pub use checkpoint::checkpoint;
 pub use engine::promql_engine;
 pub use formats::{exposition_text, openmetrics, remote_write};
@@ -34,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("openmetrics", openmetrics),
     ("remote_write", remote_write),
     ("log_frame", log_frame),
+    ("block", block),
     ("prometheus_chunk", prometheus_chunk),
     ("prometheus_index", prometheus_index),
     ("prometheus_tombstones", prometheus_tombstones),

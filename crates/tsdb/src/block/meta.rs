@@ -61,7 +61,7 @@ pub struct TenantMeta {
 }
 
 /// An object of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectMeta {
     /// Its length.
     pub bytes: u64,
@@ -86,8 +86,8 @@ struct Text {
     newest_ms: i64,
     hash: String,
     tenants: Vec<TenantText>,
-    index: ObjectMeta,
-    chunks: Vec<ObjectMeta>,
+    index: ObjectText,
+    chunks: Vec<ObjectText>,
     root_offset: u64,
     root_bytes: u32,
 }
@@ -97,6 +97,30 @@ struct TenantText {
     tenant: String,
     series: u64,
     samples: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ObjectText {
+    bytes: u64,
+    xxh3: String,
+}
+
+impl From<&ObjectMeta> for ObjectText {
+    fn from(object: &ObjectMeta) -> Self {
+        Self {
+            bytes: object.bytes,
+            xxh3: format!("{:016x}", object.xxh3),
+        }
+    }
+}
+
+impl ObjectText {
+    fn read(&self) -> Option<ObjectMeta> {
+        Some(ObjectMeta {
+            bytes: self.bytes,
+            xxh3: u64::from_str_radix(&self.xxh3, 16).ok()?,
+        })
+    }
 }
 
 /// What a text of any format begins with.
@@ -169,8 +193,8 @@ impl BlockMeta {
             newest_ms: self.times.1,
             hash: format!("{:032x}", self.hash),
             tenants: self.tenants.iter().map(tenant).collect(),
-            index: self.index,
-            chunks: self.chunks.clone(),
+            index: (&self.index).into(),
+            chunks: self.chunks.iter().map(ObjectText::from).collect(),
             root_offset: self.root.0,
             root_bytes: self.root.1,
         };
@@ -210,11 +234,20 @@ impl BlockMeta {
                 .into_iter()
                 .map(tenant)
                 .collect::<Option<_>>()?,
-            index: text.index,
-            chunks: text.chunks,
+            index: text.index.read()?,
+            chunks: text
+                .chunks
+                .iter()
+                .map(ObjectText::read)
+                .collect::<Option<_>>()?,
             root: (text.root_offset, text.root_bytes),
         })
     }
+}
+
+/// What a meta says.
+pub(super) fn parse(json: &str) -> Option<BlockMeta> {
+    BlockMeta::from_json(json)
 }
 
 /// The JSON of a meta, if the checksum behind it is right.

@@ -13,6 +13,7 @@
 mod cache;
 mod directory;
 mod envelope;
+mod examine;
 mod files;
 mod hash;
 mod index;
@@ -34,6 +35,7 @@ use ferula_storage::SelectError;
 use crate::Damaged;
 
 pub use cache::{BlockCache, CacheStats};
+pub use examine::{Part, examine};
 pub use hash::identity;
 pub use labels::LabelReader;
 pub use meta::{BlockMeta, ObjectMeta, TenantMeta};

@@ -81,11 +81,19 @@ impl<'a> PageWriter<'a> {
         }
     }
 
-    /// Adds the next series: its samples of a slice, as places in its columns.
-    pub(super) fn series(&mut self, samples: &Columns, slice: &Slice) {
+    /// Adds the next series: its samples of a slice, as places in its columns. Chunks of another
+    /// block that hold just these floats are taken as they are.
+    pub(super) fn series(&mut self, samples: &Columns, slice: &Slice, copied: &[Copied]) {
         let floats = slice.floats.len().div_ceil(CHUNK_SAMPLES_MAX);
+        let copied = tiles(copied, &slice.floats);
         let histograms = histogram_parts(&samples.histograms[slice.histograms.clone()]);
         put_uv(&mut self.scratch.head, (floats + histograms.len()) as u64);
+        for chunk in copied {
+            let from = self.scratch.payloads.len();
+            self.scratch.payloads.extend_from_slice(chunk.payload());
+            self.header(chunk.kind, from, &samples.timestamps[chunk.floats.clone()]);
+        }
+        let floats = if copied.is_empty() { floats } else { 0 };
         for i in 0..floats {
             let part = part(&slice.floats, i, floats);
             let starts = samples.start_timestamps.get(part.clone());
@@ -121,19 +129,24 @@ impl<'a> PageWriter<'a> {
         self.scratch.times = times;
     }
 
-    /// Ends the chunk whose payload begins at `from`.
+    /// Ends the chunk whose samples begin at `from`.
     fn chunk(&mut self, kind: u8, from: usize, times: &[Timestamp], starts: &[Timestamp]) {
+        let any = starts.iter().any(|&start| start != 0);
+        if any {
+            ints::put(starts, &mut self.scratch.payloads);
+        }
+        self.header(kind | if any { STARTS } else { 0 }, from, times);
+    }
+
+    /// Writes the header of the chunk whose payload begins at `from`.
+    fn header(&mut self, kind: u8, from: usize, times: &[Timestamp]) {
         let (oldest, newest) = (times[0], times[times.len() - 1]);
         self.span = Some(match self.span {
             Some((min, max)) => (min.min(oldest), max.max(newest)),
             None => (oldest, newest),
         });
-        let any = starts.iter().any(|&start| start != 0);
         let PageScratch { head, payloads, .. } = &mut *self.scratch;
-        if any {
-            ints::put(starts, payloads);
-        }
-        head.push(kind | if any { STARTS } else { 0 });
+        head.push(kind);
         let number = self.numbers.number(times);
         put_zz(head, i64::from(number) - i64::from(self.times_before));
         self.times_before = number;
@@ -147,6 +160,34 @@ impl<'a> PageWriter<'a> {
         body.extend_from_slice(&self.scratch.payloads);
         Some(Written { body, span })
     }
+}
+
+/// A chunk of floats of another block, which was decoded to a part of a series' columns.
+#[derive(Clone, Debug)]
+pub(super) struct Copied {
+    /// Where its samples are.
+    pub(super) floats: std::ops::Range<usize>,
+    kind: u8,
+    page: Arc<SamplePage>,
+    payload: (u32, u32),
+}
+
+impl Copied {
+    fn payload(&self) -> &[u8] {
+        self.page.part(self.payload)
+    }
+}
+
+/// The chunks that hold exactly a part of the floats, if they are no more than it has to be cut
+/// into.
+fn tiles<'a>(copied: &'a [Copied], floats: &std::ops::Range<usize>) -> &'a [Copied] {
+    let from = copied.partition_point(|c| c.floats.start < floats.start);
+    let to = copied.partition_point(|c| c.floats.end <= floats.end);
+    let inside = copied.get(from..to).unwrap_or_default();
+    let held: usize = inside.iter().map(|c| c.floats.len()).sum();
+    // Chunks do not overlap, so as many floats are the same floats.
+    let whole = held == floats.len() && inside.len() == held.div_ceil(CHUNK_SAMPLES_MAX);
+    if whole { inside } else { &[] }
 }
 
 /// A part of a series' columns.
@@ -310,6 +351,37 @@ impl SamplePage {
         range: Range,
         columns: &mut Columns,
     ) -> Result<(), Damaged> {
+        self.decode_chunks(i, range, columns, |_, _, _| {})
+    }
+
+    /// Appends all samples of series `i` of the page, and what its chunks of floats are.
+    pub(super) fn copy(
+        self: &Arc<Self>,
+        i: usize,
+        columns: &mut Columns,
+        copied: &mut Vec<Copied>,
+    ) -> Result<(), Damaged> {
+        self.decode_chunks(i, Range::ALL, columns, |chunk, from, to| {
+            if chunk.kind & HISTOGRAMS == 0 {
+                copied.push(Copied {
+                    floats: from..to,
+                    kind: chunk.kind,
+                    page: self.clone(),
+                    payload: chunk.payload,
+                });
+            }
+        })
+    }
+
+    /// Decodes, and says of each chunk where its floats begin and end.
+    #[inline]
+    fn decode_chunks(
+        &self,
+        i: usize,
+        range: Range,
+        columns: &mut Columns,
+        mut decoded: impl FnMut(&Chunk, usize, usize),
+    ) -> Result<(), Damaged> {
         let (Some(&from), Some(&to)) = (self.series.get(i), self.series.get(i + 1)) else {
             return Err(Damaged("a page has fewer series than it should"));
         };
@@ -320,6 +392,7 @@ impl SamplePage {
                 return Err(Damaged("a chunk has more samples than it can"));
             }
             let payload = Reader::new(self.part(chunk.payload));
+            let before = columns.timestamps.len();
             match chunk.kind & !STARTS {
                 0 => decode_floats(chunk.kind, n as usize, times, payload, range, columns)?,
                 HISTOGRAMS => {
@@ -327,6 +400,7 @@ impl SamplePage {
                 }
                 _ => return Err(Damaged("a chunk is of no known kind")),
             }
+            decoded(chunk, before, columns.timestamps.len());
         }
         Ok(())
     }

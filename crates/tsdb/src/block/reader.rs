@@ -12,7 +12,7 @@ use super::files::{Files, Of};
 use super::hash::identity;
 use super::index::{SETS_OF_PAGE, TenantIndex};
 use super::meta::BlockMeta;
-use super::page::{Draft, SamplePage};
+use super::page::{Copied, Draft, SamplePage};
 use super::times::{PAGE_COLUMNS, TimesPage};
 use super::{BlockError, FOLDER, LabelReader, META, key};
 use crate::Damaged;
@@ -92,6 +92,22 @@ impl Block {
         for found in groups.find(ordinal - first, range) {
             let page = self.samples(found)?;
             let decoded = page.decode(found.series, range, columns);
+            decoded.map_err(|what| self.files.damaged(Of::Chunks, found.place, what))?;
+        }
+        Ok(())
+    }
+
+    /// Appends all samples of a series, and the chunks that they are in.
+    pub(super) fn copy(
+        &self,
+        ordinal: u32,
+        columns: &mut Columns,
+        copied: &mut Vec<Copied>,
+    ) -> Result<(), BlockError> {
+        let (first, groups) = self.groups_of(ordinal)?;
+        for found in groups.find(ordinal - first, Range::ALL) {
+            let page = self.samples(found)?;
+            let decoded = page.copy(found.series, columns, copied);
             decoded.map_err(|what| self.files.damaged(Of::Chunks, found.place, what))?;
         }
         Ok(())

@@ -14,6 +14,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::chunk::histogram::tests::histogram;
 
+mod small;
+
 /// Objects in memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Memory(pub(super) Arc<Mutex<BTreeMap<String, Arc<[u8]>>>>);
@@ -237,6 +239,55 @@ fn within(columns: &Columns, range: Range) -> (Vec<(i64, u64, i64)>, Vec<Histogr
     )
 }
 
+/// Writes what comes before and after `cut` as blocks of their own, copies both to a third one.
+fn copy_in_two(model: &Model, meta: &BlockMeta, slice_ms: i64, cut: Timestamp) {
+    let halves = [(Ulid(1), RANGE.start..cut), (Ulid(2), cut..RANGE.end)];
+    let objects: Arc<dyn Objects> = Arc::new(Memory::default());
+    let mut blocks = Vec::new();
+    let spec = BlockSpec {
+        slice_ms,
+        ..BlockSpec::new(RANGE, 123)
+    };
+    for (id, range) in halves {
+        let mut writer = BlockWriter::new(&objects, id, spec.clone()).unwrap();
+        for ((tenant, labels), columns) in model {
+            let mut part = columns.clone();
+            let inside = |t: &i64| range.contains(t);
+            let floats = columns.timestamps.iter().map(inside);
+            let mut keep = floats.clone();
+            part.values.retain(|_| keep.next().unwrap());
+            let mut keep = floats;
+            part.start_timestamps.retain(|_| keep.next().unwrap());
+            part.timestamps.retain(inside);
+            part.histograms.retain(|p| inside(&p.timestamp));
+            writer.series(tenant, labels, &part).unwrap();
+        }
+        if let Some(meta) = writer.finish().unwrap() {
+            let cache = BlockCache::new(1 << 24);
+            blocks.push(Block::open(&objects, meta.id, cache).unwrap());
+        }
+    }
+    let mut writer = BlockWriter::new(&objects, ID, spec).unwrap();
+    for (tenant, labels) in model.keys() {
+        let matchers: Vec<_> = labels.iter().map(|(n, v)| Matcher::equal(n, v)).collect();
+        let find = |block: &Block| {
+            let found = block.select(tenant, &matchers, Range::ALL).unwrap();
+            found
+                .into_iter()
+                .find(|&i| block.labels(i).unwrap() == *labels)
+        };
+        let found = blocks
+            .iter()
+            .filter_map(|block| Some((block, find(block)?)));
+        writer
+            .copy(tenant, labels, &found.collect::<Vec<_>>())
+            .unwrap();
+    }
+    let copied = writer.finish().unwrap().unwrap();
+    assert_eq!((copied.samples, copied.hash), (meta.samples, meta.hash));
+    open(&objects, 1 << 24).verify().unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -282,6 +333,9 @@ proptest! {
         }
         prop_assert!(block.identity(all.len() as u32).is_err());
         prop_assert!(block.decode(all.len() as u32, Range::ALL, &mut Columns::default()).is_err());
+
+        // Two blocks of it, cut at a time, make the same one again.
+        copy_in_two(&model, &meta, slice_ms, range.start);
 
         for (matchers, tenant) in matchers.iter().zip(["a", "b", "c-d", "e"].iter().cycle()) {
             let tenant = TenantId::new(tenant).unwrap();

@@ -34,11 +34,23 @@ pub(super) struct TimesWriter {
     lens: Vec<usize>,
     count: u32,
     hashed: Vec<u8>,
+    /// The column that was numbered last, which is likely to come again.
+    last: Vec<Timestamp>,
+    last_number: u32,
 }
 
 impl TimesWriter {
     /// The number of a column.
     pub(super) fn number(&mut self, times: &[Timestamp]) -> u32 {
+        if self.last != times {
+            self.last_number = self.find(times);
+            self.last.clear();
+            self.last.extend_from_slice(times);
+        }
+        self.last_number
+    }
+
+    fn find(&mut self, times: &[Timestamp]) -> u32 {
         self.hashed.clear();
         for time in times {
             self.hashed.extend_from_slice(&time.to_le_bytes());
