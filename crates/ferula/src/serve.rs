@@ -12,12 +12,13 @@ use ferula_config::Config;
 use ferula_coord::LocalCoord;
 use ferula_env::{Clock, Disk, SystemClock, SystemDisk, net, spawn};
 use ferula_model::TenantId;
-use ferula_objects::LocalObjects;
+use ferula_objects::{LocalObjects, Objects};
 use ferula_promql::{Engine, EngineOptions};
 use ferula_scrape::Alignment;
 use ferula_shard::{Ack, Shard, ShardParts, ShardSettings};
 use ferula_storage::{Append, Select};
 use ferula_tsdb::log::Progress;
+use ferula_tsdb::manifest::delete_unnamed_blocks;
 use futures::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -278,7 +279,15 @@ impl Server {
         let opening = spawn::blocking(move || {
             let coord = Arc::new(LocalCoord::open(disk.clone(), &settings.dir)?);
             // Only now is the directory this process's own.
-            let objects = Arc::new(LocalObjects::open(disk.clone(), &blocks_path)?);
+            let objects: Arc<dyn Objects> =
+                Arc::new(LocalObjects::open(disk.clone(), &blocks_path)?);
+            let unnamed = delete_unnamed_blocks(&objects)?;
+            if unnamed > 0 {
+                info!(
+                    blocks = unnamed,
+                    "deleted blocks that a crash left unfinished"
+                );
+            }
             let parts = ShardParts {
                 clock,
                 disk,

@@ -45,6 +45,10 @@ pub(crate) struct Settings {
 /// Blocks are merged by this many at a time: 2 h become 12 h, those 48 h, those 14 d.
 const MERGED: [i64; 3] = [6, 4, 7];
 
+/// A checkpoint is due once the log has so many bytes behind the last one: a second or two of
+/// replay.
+const CHECKPOINT_LOG_BYTES: u64 = 256 << 20;
+
 /// What blocks grow to if nothing else is said, as in Prometheus.
 const BLOCK_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
@@ -63,6 +67,7 @@ impl Settings {
         let larger = sizes.take_while(|size| *size <= max);
         UpkeepSettings {
             ranges_ms: std::iter::once(block_ms).chain(larger).collect(),
+            checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
             retention: Retention {
                 time_ms: time.map(ms),
                 bytes: Some(self.retention_bytes).filter(|bytes| *bytes > 0),

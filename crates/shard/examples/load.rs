@@ -140,6 +140,7 @@ fn open(dir: &Path, clock: &Arc<dyn Clock>, disk: &Arc<dyn Disk>) -> Shard {
         segment_bytes: 64 << 20,
         upkeep: UpkeepSettings {
             ranges_ms: vec![2 * 3_600_000, 12 * 3_600_000],
+            checkpoint_log_bytes: 1 << 20,
             retention: Retention::default(),
             cache_bytes: 64 << 20,
         },

@@ -111,7 +111,6 @@ impl Queue {
 
     /// Has the writer do something between two commits. Where it is not done, because the writer
     /// has stopped, whoever waits for its answer sees the sender dropped.
-    #[expect(dead_code, reason = "the checkpoint is the first to ask")]
     pub(crate) fn ask<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut HeadWriter, &mut Log) -> T + Send + 'static,

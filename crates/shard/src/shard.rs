@@ -13,12 +13,13 @@ use ferula_storage::{
     Append, AppendError, Batch, LabelQuery, Report, Select, SelectError, SelectRequest, Selected,
 };
 use ferula_tsdb::block::{BlockCache, BlockError};
+use ferula_tsdb::checkpoint::{Checkpoint, CheckpointError};
 use ferula_tsdb::log::frame::{self, Frame, FrameBuf, Kind};
 use ferula_tsdb::log::segment::{Header, Identity, Writer as LogWriter};
 use ferula_tsdb::log::{
     Log, LogError, LogSettings, LogStats, Progress, Replay, Replayed, Sync, Visitor, replay,
 };
-use ferula_tsdb::manifest::{BlockEntry, ManifestError, Manifests};
+use ferula_tsdb::manifest::{BlockEntry, CheckpointRef, ManifestError, Manifests};
 use ferula_tsdb::view::Samples;
 use ferula_tsdb::{Cardinality, Head, HeadSettings, HeadWriter, ReplayedRecords};
 use futures::future::BoxFuture;
@@ -103,6 +104,14 @@ pub enum ShardError {
         shard: u32,
         /// Why.
         source: BlockError,
+    },
+    /// Its checkpoint cannot be read.
+    #[error("shard {shard}: {source}")]
+    Checkpoint {
+        /// The shard.
+        shard: u32,
+        /// Why.
+        source: CheckpointError,
     },
     /// No thread can be started.
     #[error("cannot start the shard's thread: {0}")]
@@ -226,6 +235,9 @@ impl Shard {
                 counts: counts.clone(),
                 log: log_stats.clone(),
                 segment_bytes: settings.segment_bytes,
+                disk: parts.disk,
+                log_dir: log_dir(&settings),
+                identity: caught_up.identity,
                 writer: queue.clone(),
             },
         );
@@ -377,6 +389,7 @@ struct CaughtUp {
     samples: Arc<Samples>,
     manifests: Manifests,
     cache: Arc<BlockCache>,
+    identity: Identity,
     epoch: u64,
     writer: HeadWriter,
     log: Log,
@@ -412,19 +425,14 @@ impl Opening<'_> {
             cluster: coord.cluster(),
             shard,
         };
-        let dir = self
-            .settings
-            .dir
-            .join("s")
-            .join(shard.to_string())
-            .join("log");
+        let dir = log_dir(self.settings);
         let manifest = |source| ShardError::Manifest { shard, source };
         let manifests =
             Manifests::open(objects.clone(), coord.cluster(), shard).map_err(manifest)?;
         let cache = BlockCache::new(self.settings.upkeep.cache_bytes);
         let view = open_view(objects, &cache, manifests.newest())
             .map_err(|source| ShardError::Block { shard, source })?;
-        let (head, writer) = Head::new(HeadSettings {
+        let (head, mut writer) = Head::new(HeadSettings {
             bytes_max: self.settings.head_bytes_max,
             hash_seed: ferula_env::random_u64(),
         });
@@ -433,16 +441,22 @@ impl Opening<'_> {
             samples.head().raise_floor(floor, || ());
         }
         let started = clock.monotonic();
+        let mut fence = Fence::default();
+        if let Some(checkpoint) = &manifests.newest().checkpoint {
+            load(&mut writer, &**objects, checkpoint, identity)
+                .map_err(|source| ShardError::Checkpoint { shard, source })?;
+            fence.inherit(checkpoint.epoch);
+        }
         let mut replaying = Replaying {
             writer,
-            fence: Fence::default(),
+            fence,
             found: ReplayedRecords::default(),
         };
         let what = Replay {
             disk: &**disk,
             dir: &dir,
             identity,
-            after: 0,
+            after: manifests.newest().replayed_from(),
             progress: self.progress,
         };
         let replayed = replay(&what, &mut replaying).map_err(failed)?;
@@ -483,6 +497,7 @@ impl Opening<'_> {
             samples,
             manifests,
             cache,
+            identity,
             epoch,
             writer,
             log,
@@ -490,6 +505,29 @@ impl Opening<'_> {
         });
         Ok(Event::CaughtUp)
     }
+}
+
+/// Fills an empty head from the checkpoint that a manifest names.
+fn load(
+    writer: &mut HeadWriter,
+    objects: &dyn Objects,
+    named: &CheckpointRef,
+    identity: Identity,
+) -> Result<(), CheckpointError> {
+    let object = objects.open(&named.key)?;
+    let expected = Checkpoint {
+        commit: named.commit,
+        len: named.bytes,
+        hash: named.hash,
+    };
+    writer.load_checkpoint(&*object, &expected, identity)?;
+    Ok(())
+}
+
+/// Where a shard's log is.
+fn log_dir(settings: &ShardSettings) -> PathBuf {
+    let shard = settings.dir.join("s").join(settings.number.to_string());
+    shard.join("log")
 }
 
 /// Tells the operator what a replay found that is not as it should be.

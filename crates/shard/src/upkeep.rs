@@ -5,18 +5,23 @@
 //! delete what is no longer named. A crash between two steps leaves objects without a name,
 //! which are deleted when the shard is opened again, and nothing else.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ferula_env::Clock;
+use ferula_env::{Clock, Disk};
 use ferula_model::{Range, Timestamp, Ulid};
-use ferula_objects::Objects;
+use ferula_objects::{Created, Objects};
 use ferula_tsdb::Head;
 use ferula_tsdb::block::{Block, BlockCache, BlockError, BlockMeta, BlockSpec, BlockWriter};
+use ferula_tsdb::checkpoint;
 use ferula_tsdb::compact::{self, CompactError, Expiry, Job, Retention};
-use ferula_tsdb::log::LogStats;
-use ferula_tsdb::manifest::{BlockEntry, Manifest, ManifestError, Manifests};
+use ferula_tsdb::log::segment::Identity;
+use ferula_tsdb::log::{LogError, LogStats, delete_segments};
+use ferula_tsdb::manifest::{BlockEntry, CheckpointRef, Manifest, ManifestError, Manifests};
 use ferula_tsdb::view::{Samples, Shown, View};
+use futures::executor::block_on;
 
 use crate::queue::Queue;
 use crate::stats::UpkeepCounts;
@@ -27,6 +32,9 @@ pub struct UpkeepSettings {
     /// The sizes blocks grow to, in milliseconds, smallest first, each a multiple of the one
     /// before.
     pub ranges_ms: Vec<i64>,
+    /// A checkpoint is written when the log has so many bytes behind the last one, or as many as
+    /// that has itself.
+    pub checkpoint_log_bytes: u64,
     /// What is kept.
     pub retention: Retention,
     /// Bytes of memory for what queries read of blocks.
@@ -54,6 +62,12 @@ pub enum UpkeepError {
     /// Blocks cannot be written or read.
     #[error(transparent)]
     Compact(#[from] CompactError),
+    /// A checkpoint cannot be written, or the log behind it not be deleted.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] io::Error),
+    /// The log cannot be made durable.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The next manifest cannot be written.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -96,8 +110,11 @@ pub(crate) struct UpkeepParts {
     pub(crate) counts: Arc<UpkeepCounts>,
     pub(crate) log: Arc<LogStats>,
     pub(crate) segment_bytes: u64,
-    #[expect(dead_code, reason = "the checkpoint is the first to ask")]
     pub(crate) writer: Arc<Queue>,
+    pub(crate) disk: Arc<dyn Disk>,
+    /// The log's directory.
+    pub(crate) log_dir: PathBuf,
+    pub(crate) identity: Identity,
 }
 
 /// One shard's upkeep, in the hands of one thread at a time.
@@ -105,6 +122,10 @@ pub(crate) struct Upkeep {
     settings: UpkeepSettings,
     parts: UpkeepParts,
     pending: Option<Pending>,
+    /// Bytes of the log when the last checkpoint was begun, as [`LogStats::bytes`] counts.
+    checkpoint_at: u64,
+    /// Whether the head has lost samples to a block since.
+    cut: bool,
     /// Blocks no manifest names any more, until no reader holds them.
     retired: Vec<Arc<Block>>,
 }
@@ -115,6 +136,8 @@ impl Upkeep {
             settings,
             parts,
             pending: None,
+            checkpoint_at: 0,
+            cut: false,
             retired: Vec::new(),
         }
     }
@@ -126,6 +149,9 @@ impl Upkeep {
         if let Some(range) = self.cut_due() {
             self.cut(range, stop)?;
             return Ok(true);
+        }
+        if self.checkpoint_due() {
+            return self.checkpoint();
         }
         if self.expire()? {
             return Ok(true);
@@ -184,10 +210,76 @@ impl Upkeep {
         };
         self.publish(next, &opened)?;
         self.parts.samples.head().truncate();
+        self.cut = true;
         self.parts.counts.cuts.fetch_add(1, Ordering::Relaxed);
         self.parts
             .counts
             .note_duration(self.parts.clock.monotonic().saturating_sub(started));
+        Ok(())
+    }
+
+    /// Whether replay would take longer than it should: what was cut need not be replayed at all.
+    fn checkpoint_due(&self) -> bool {
+        let last = self.parts.manifests.newest().checkpoint.as_ref();
+        let bytes = self.parts.log.bytes.load(Ordering::Relaxed) - self.checkpoint_at;
+        let limit = last
+            .map_or(0, |c| c.bytes)
+            .max(self.settings.checkpoint_log_bytes);
+        bytes > 0 && (self.cut || bytes > limit)
+    }
+
+    /// Writes the head as a checkpoint and gives up the log before it; `false` if the writer has
+    /// stopped.
+    fn checkpoint(&mut self) -> Result<bool, UpkeepError> {
+        let written = self.parts.log.bytes.load(Ordering::Relaxed);
+        let mark = self.parts.writer.ask(|head, log| head.mark(log));
+        let Ok(mark) = block_on(mark) else {
+            return Ok(false);
+        };
+        let mark = mark?;
+        let identity = self.parts.identity;
+        let key = checkpoint::key(identity.shard, mark.commit, ferula_env::random_u64());
+        let mut object = self.parts.objects.writer(&key)?;
+        let head = self.parts.samples.head();
+        let checkpoint = head.write_checkpoint(&mark, identity, &mut *object)?;
+        if object.finish()? == Created::Exists {
+            return Err(io::Error::other(format!("{key} exists already")).into());
+        }
+        let mut next = self.parts.manifests.newest().clone();
+        next.checkpoint = Some(CheckpointRef {
+            key,
+            bytes: checkpoint.len,
+            hash: checkpoint.hash,
+            epoch: self.parts.epoch,
+            commit: checkpoint.commit,
+        });
+        self.publish(next, &[])?;
+        self.checkpoint_at = written;
+        self.cut = false;
+        self.parts
+            .counts
+            .checkpoints
+            .fetch_add(1, Ordering::Relaxed);
+        self.forget_old_log()?;
+        Ok(true)
+    }
+
+    /// Deletes what the newest manifest's checkpoint stands for: older ones, and the log.
+    pub(crate) fn forget_old_log(&self) -> Result<(), UpkeepError> {
+        let Some(newest) = &self.parts.manifests.newest().checkpoint else {
+            return Ok(());
+        };
+        let UpkeepParts {
+            disk, log_dir, log, ..
+        } = &self.parts;
+        delete_segments(&**disk, log_dir, newest.commit, log)?;
+        let folder = checkpoint::folder(self.parts.identity.shard);
+        for name in self.parts.objects.list(&folder)? {
+            let key = format!("{folder}/{name}");
+            if key != newest.key {
+                self.parts.objects.delete(&key)?;
+            }
+        }
         Ok(())
     }
 

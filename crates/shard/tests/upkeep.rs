@@ -202,3 +202,34 @@ fn readers_see_all_of_it_while_it_moves() {
     assert_eq!(ranges(&shard), [(0, 12), (12, 14), (14, 16), (16, 18)]);
     model.check_all(&shard);
 }
+
+#[test]
+fn a_checkpoint_stands_for_the_log_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut model = Model::default();
+    let mut settings = settings(dir.path());
+    settings.segment_bytes = 8 << 10;
+    let open = || try_open_on(ferula_env::SystemDisk::shared(), settings.clone()).unwrap();
+    for start in [0, 8, 16] {
+        let shard = open();
+        model.check_all(&shard);
+        model.fill(&shard, hours(start, start + 7));
+        let before = shard.stats().log_segments;
+        shard.upkeep().unwrap();
+        let stats = shard.stats();
+        assert!(
+            stats.log_segments < before,
+            "{} of {before}",
+            stats.log_segments
+        );
+        assert_eq!(stats.upkeep.checkpoints, 1);
+        assert!(shard.upkeep().is_ok());
+        assert_eq!(shard.stats().upkeep.checkpoints, 1, "nothing to be done");
+        // What comes behind the checkpoint, under this epoch and under the next one.
+        model.fill(&shard, hours(start + 7, start + 8));
+        drop(shard);
+        let checkpoints = ferula_env::SystemDisk::shared().list(&dir.path().join("s/0/ckpt"));
+        assert_eq!(checkpoints.unwrap().len(), 1);
+    }
+    model.check_all(&open());
+}

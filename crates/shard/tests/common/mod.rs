@@ -36,6 +36,7 @@ pub(crate) fn settings(dir: &Path) -> ShardSettings {
         segment_bytes: SEGMENT_BYTES,
         upkeep: UpkeepSettings {
             ranges_ms: vec![2 * HOUR, 12 * HOUR],
+            checkpoint_log_bytes: 1 << 20,
             retention: Retention::default(),
             cache_bytes: 1 << 20,
         },

@@ -58,6 +58,15 @@ impl Block {
         Ok(Self { meta, files, root })
     }
 
+    /// The names of all blocks there are, and of what is left of some, sorted.
+    pub fn list(objects: &dyn Objects) -> Result<Vec<Ulid>, BlockError> {
+        let names = objects.list(FOLDER).map_err(|error| BlockError::Io {
+            key: FOLDER.to_owned(),
+            error,
+        })?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     /// Deletes a block: first what makes it one, then the rest. Half a block is deleted, too.
     pub fn delete(objects: &dyn Objects, id: Ulid) -> Result<(), BlockError> {
         let folder = format!("{FOLDER}/{id}");

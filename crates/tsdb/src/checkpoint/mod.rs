@@ -44,9 +44,14 @@ pub struct Checkpoint {
     pub hash: u64,
 }
 
+/// The folder of a shard's checkpoints.
+pub fn folder(shard: u32) -> String {
+    format!("s/{shard}/ckpt")
+}
+
 /// The name of a shard's checkpoint at a commit; `nonce` tells attempts apart.
 pub fn key(shard: u32, commit: u64, nonce: u64) -> String {
-    format!("s/{shard}/ckpt/{commit:020}-{nonce:016x}")
+    format!("{}/{commit:020}-{nonce:016x}", folder(shard))
 }
 
 /// Why a checkpoint cannot be loaded.

@@ -124,11 +124,11 @@ impl Manifests {
     }
 }
 
-fn key(folder: &str, version: u64) -> String {
+pub(super) fn key(folder: &str, version: u64) -> String {
     format!("{folder}/{version:020}.mf")
 }
 
-fn version(name: &str) -> Option<u64> {
+pub(super) fn version(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(".mf")?;
     (digits.len() == 20).then(|| digits.parse().ok())?
 }

@@ -6,11 +6,13 @@
 //! at all. Bytes: `docs/internals/manifest.md`.
 
 mod commit;
+mod sweep;
 mod text;
 
 use ferula_model::{MatchOp, Matcher, Range, TenantId, Timestamp, Ulid};
 
 pub use commit::{ManifestError, Manifests};
+pub use sweep::delete_unnamed_blocks;
 
 /// One version of what a shard consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub struct CheckpointRef {
     pub key: String,
     /// Its length in bytes.
     pub bytes: u64,
+    /// What its contents are told by.
+    pub hash: u64,
+    /// The epoch of the log's writer at that commit: its fence may lie before.
+    pub epoch: u64,
     /// What the log holds up to and including this commit is in the checkpoint.
     pub commit: u64,
 }

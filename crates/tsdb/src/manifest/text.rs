@@ -37,6 +37,8 @@ struct Text {
 struct CheckpointText {
     key: String,
     bytes: u64,
+    hash: String,
+    epoch: u64,
     commit: u64,
 }
 
@@ -81,6 +83,8 @@ impl Manifest {
             checkpoint: self.checkpoint.as_ref().map(|c| CheckpointText {
                 key: c.key.clone(),
                 bytes: c.bytes,
+                hash: format!("{:016x}", c.hash),
+                epoch: c.epoch,
                 commit: c.commit,
             }),
             floor: self.floor,
@@ -114,11 +118,7 @@ impl Manifest {
             nonce: hex(&text.nonce, "nonce")? as u64,
             parent: hex(&text.parent, "parent")? as u64,
             written_ms: text.written_ms,
-            checkpoint: text.checkpoint.map(|c| CheckpointRef {
-                key: c.key,
-                bytes: c.bytes,
-                commit: c.commit,
-            }),
+            checkpoint: text.checkpoint.map(checkpoint).transpose()?,
             floor: text.floor,
             blocks: text
                 .blocks
@@ -131,6 +131,16 @@ impl Manifest {
 
 fn hex(text: &str, what: &str) -> Result<u128, String> {
     u128::from_str_radix(text, 16).map_err(|_| format!("{what} `{text}` is no number"))
+}
+
+fn checkpoint(text: CheckpointText) -> Result<CheckpointRef, String> {
+    Ok(CheckpointRef {
+        hash: hex(&text.hash, "hash")? as u64,
+        key: text.key,
+        bytes: text.bytes,
+        epoch: text.epoch,
+        commit: text.commit,
+    })
 }
 
 fn block_text(entry: &BlockEntry) -> BlockText {
@@ -245,6 +255,8 @@ mod tests {
             checkpoint: Some(CheckpointRef {
                 key: "s/7/ckpt/1".to_owned(),
                 bytes: 10,
+                hash: 12,
+                epoch: 2,
                 commit: 11,
             }),
             floor: Some(7_200_000),
