@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::history::History;
-use common::model::dump_all;
+use common::model::{assert_same, dump_all};
 use common::*;
 use ferula_env::{Crash, Disk, SimDisk};
 
@@ -23,11 +23,13 @@ const DIR: &str = "/var/ferula";
 const SEEDS: u64 = 4;
 
 fn small() -> ShardSettings {
-    ShardSettings {
+    let mut small = ShardSettings {
         // So small that a few batches fill several.
         segment_bytes: 2 << 10,
         ..settings(Path::new(DIR))
-    }
+    };
+    small.upkeep.ranges_ms = vec![2 * HOUR, 4 * HOUR];
+    small
 }
 
 fn open_on(disk: &Arc<SimDisk>) -> Result<Shard, ShardError> {
@@ -47,10 +49,18 @@ fn samples(from: usize, to: usize, t: i64, value: f64) -> Batch {
     batch(keys, t * 1_000, value)
 }
 
+/// One thing that is done to a shard.
+enum Step {
+    /// Sends these, all at once.
+    Send(Vec<Batch>),
+    /// Does the upkeep that is due.
+    Upkeep,
+}
+
 /// Some of everything that changes the log: series created, resends, conflicts, samples out of
 /// order, histograms of definitions too large for one frame, batches that share a commit,
 /// segments that fill up.
-fn script() -> Vec<Vec<Batch>> {
+fn script() -> Vec<Step> {
     let mut script = vec![
         vec![samples(0, 3, 1, 0.1)],
         vec![samples(1, 5, 2, 0.3)],
@@ -68,21 +78,47 @@ fn script() -> Vec<Vec<Batch>> {
     for t in 5..30 {
         script.push(vec![samples(0, 20, t, t as f64 + 0.123_456_789)]);
     }
+    script.into_iter().map(Step::Send).collect()
+}
+
+/// Hours of samples, with upkeep in between: blocks are cut and merged, and what is left of the
+/// log is cut off.
+fn aging_script() -> Vec<Step> {
+    let mut script = Vec::new();
+    for half_hour in 0..19 {
+        let t = half_hour * HOUR / 2_000;
+        // Some series come, some go.
+        let from = (half_hour / 4) as usize;
+        script.push(Step::Send(vec![samples(from, from + 6, t, t as f64 / 3.0)]));
+        if half_hour % 4 == 3 {
+            script.push(Step::Upkeep);
+        }
+    }
     script
 }
 
 /// Sends until the disk's process dies.
-fn run(disk: &Arc<SimDisk>, script: &[Vec<Batch>], history: &mut History) {
+fn run(disk: &Arc<SimDisk>, script: &[Step], history: &mut History) {
     let Ok(shard) = open_on(disk) else {
         return;
     };
-    for batches in script {
+    for step in script {
+        let Step::Send(batches) = step else {
+            // A failure of upkeep costs nothing but space.
+            let _ = shard.upkeep();
+            if disk.faults().stopped_at().is_none() {
+                assert_same(&dump_all(&shard), &history.acknowledged(), "alive");
+            }
+            continue;
+        };
         let answers = block_on(join_all(batches.iter().map(|b| shard.append(b.clone()))));
         for (batch, answer) in batches.iter().zip(answers) {
             history.answered(batch.clone(), &answer);
         }
-        // What is visible is acknowledged, even if the process dies.
-        assert_eq!(dump_all(&shard), history.acknowledged());
+        // What is visible is acknowledged.
+        if disk.faults().stopped_at().is_none() {
+            assert_same(&dump_all(&shard), &history.acknowledged(), "alive");
+        }
     }
 }
 
@@ -90,12 +126,17 @@ fn run(disk: &Arc<SimDisk>, script: &[Vec<Batch>], history: &mut History) {
 fn check(disk: &Arc<SimDisk>, mut history: History, context: &str) {
     let shard = open_on(disk).unwrap_or_else(|e| panic!("{context}: {e}"));
     history.found(&dump_all(&shard), context);
-    let late = vec![samples(3, 60, 900, 9.0)];
-    for batch in late {
-        let answer = append(&shard, batch.clone());
-        history.answered(batch, &answer);
-        answer.unwrap_or_else(|e| panic!("{context}: {e}"));
-    }
+    let newest = history
+        .acknowledged()
+        .into_iter()
+        .flat_map(|(_, samples)| samples);
+    let newest = newest.map(|(t, _)| t / 1_000).max().unwrap_or(0);
+    let batch = samples(3, 60, newest + 900, 9.0);
+    let answer = append(&shard, batch.clone());
+    history.answered(batch, &answer);
+    answer.unwrap_or_else(|e| panic!("{context}: {e}"));
+    shard.upkeep().unwrap_or_else(|e| panic!("{context}: {e}"));
+    history.found(&dump_all(&shard), &format!("{context}, after upkeep"));
     // The process is killed and the power fails after that: either must find it.
     let killed = disk.crash(Crash::Process);
     let cut = disk.crash(Crash::PowerLosesAll);
@@ -113,15 +154,13 @@ fn crashes(effect: u64) -> impl Iterator<Item = Crash> {
         .chain(seeds)
 }
 
-/// Lets the process die at every effect of opening, appending and going on in new segments.
-#[test]
-fn st_2_what_is_acknowledged_survives_a_crash_at_any_effect() {
-    let script = script();
+/// Lets the process die at every effect of a script, and checks what each crash leaves.
+fn crash_everywhere(script: &[Step], effects_min: u64) {
     for effects in 0.. {
         let disk = new_disk();
         disk.faults().stop_after(2 + effects);
         let mut history = History::default();
-        run(&disk, &script, &mut history);
+        run(&disk, script, &mut history);
         let stopped = disk.faults().stopped_at();
         let stopped = stopped.unwrap_or_else(|| "the end".to_owned());
         for crash in crashes(effects) {
@@ -129,10 +168,22 @@ fn st_2_what_is_acknowledged_survives_a_crash_at_any_effect() {
             check(&disk.crash(crash), history.clone(), &context);
         }
         if disk.faults().stopped_at().is_none() {
-            assert!(effects > 100, "{effects}");
+            assert!(effects > effects_min, "{effects}");
             return;
         }
     }
+}
+
+/// Opening, appending and going on in new segments.
+#[test]
+fn st_2_what_is_acknowledged_survives_a_crash_at_any_effect() {
+    crash_everywhere(&script(), 100);
+}
+
+/// Cutting and merging blocks, manifests, what is deleted after them.
+#[test]
+fn st_4_a_crash_at_any_effect_of_upkeep_loses_and_doubles_nothing() {
+    crash_everywhere(&aging_script(), 250);
 }
 
 /// Lets the process die again while it recovers, at every effect of that.
@@ -199,8 +250,11 @@ fn a_failed_sync_is_never_trusted_again() {
         let disk = new_disk();
         let mut history = History::default();
         let shard = open_on(&disk).unwrap();
-        for (i, batches) in script.iter().enumerate() {
+        for (i, one) in script.iter().enumerate() {
             disk.faults().set_sync_fails(i == step);
+            let Step::Send(batches) = one else {
+                continue;
+            };
             for batch in batches {
                 let answer = append(&shard, batch.clone());
                 history.answered(batch.clone(), &answer);

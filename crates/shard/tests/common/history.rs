@@ -1,5 +1,6 @@
 //! What a shard was sent and answered, and so what it must hold after a crash.
 
+use ferula_model::Timestamp;
 use ferula_storage::{AppendError, Batch, Report};
 
 use super::model::{Model, Stored};
@@ -17,15 +18,31 @@ impl History {
     /// Notes what a batch was answered. What was refused before it cannot turn up any more: a
     /// commit is in the log before a later one is acknowledged, or never.
     pub(crate) fn answered(&mut self, batch: Batch, answer: &Result<Report, AppendError>) {
-        match answer {
-            Ok(report) => {
-                self.unknown.clear();
-                let (stored, resent, rejected) = self.acknowledged.send(&batch);
-                let reported = report.samples + report.histograms;
-                assert_eq!((reported, report.duplicates), (stored, resent));
-                assert_eq!(report.rejected_total(), rejected.len() as u64);
-            }
-            Err(_) => self.unknown.push(batch),
+        self.answered_above(batch, answer, Timestamp::MIN);
+    }
+
+    /// The same where samples below `floor` are in blocks: that they are resent or contradicted
+    /// may go unnoticed, and they are too old instead.
+    pub(crate) fn answered_above(
+        &mut self,
+        batch: Batch,
+        answer: &Result<Report, AppendError>,
+        floor: Timestamp,
+    ) {
+        let Ok(report) = answer else {
+            self.unknown.push(batch);
+            return;
+        };
+        self.unknown.clear();
+        let (stored, resent, rejected) = self.acknowledged.send(&batch);
+        let reported = report.samples + report.histograms;
+        assert_eq!(reported, stored);
+        let floats = batch.samples.iter().map(|s| s.timestamp);
+        let histograms = batch.histograms.iter().map(|h| h.timestamp);
+        if floats.chain(histograms).all(|t| t >= floor) {
+            assert_eq!(report.duplicates, resent);
+            let words = report.rejections.iter().map(|r| r.reason.word());
+            assert_eq!(words.collect::<Vec<_>>(), rejected);
         }
     }
 

@@ -117,21 +117,22 @@ pub(crate) fn select_columns(
     matchers: Vec<Matcher>,
     range: Range,
 ) -> Vec<(Labels, Columns)> {
-    let hints = Hints::default();
-    let tenant = TenantId::anonymous();
-    let request = SelectRequest {
-        tenant,
-        matchers,
-        range,
-        hints,
-    };
-    let selected = block_on(shard.select(request)).unwrap();
+    let selected = block_on(shard.select(select_request(matchers, range))).unwrap();
     let decoded = selected.series.into_iter().map(|series| {
         let mut columns = Columns::default();
         series.source.decode(range, &mut columns).unwrap();
         (series.labels, columns)
     });
     decoded.collect()
+}
+
+pub(crate) fn select_request(matchers: Vec<Matcher>, range: Range) -> SelectRequest {
+    SelectRequest {
+        tenant: TenantId::anonymous(),
+        matchers,
+        range,
+        hints: Hints::default(),
+    }
 }
 
 pub(crate) fn all() -> LabelQuery {

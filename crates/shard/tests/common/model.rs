@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ferula_model::{Counts, Histogram, Labels, Range, Span, Timestamp, Value, is_stale};
+use ferula_model::{
+    Counts, Histogram, Labels, Matcher, Range, Span, Timestamp, Value, is_stale, stale_marker,
+};
 use ferula_shard::Shard;
-use ferula_storage::{Batch, SeriesKey};
+use ferula_storage::{Batch, Columns, Select, SelectedSeries, SeriesKey};
+use futures::executor::block_on;
 
-use super::select_columns;
-
-pub(crate) const HOUR: i64 = 60 * 60 * 1_000;
+use super::{HOUR, select_request};
 
 /// Every series with its samples, in order.
 pub(crate) type Stored = Vec<(Labels, Vec<(Timestamp, Value)>)>;
@@ -74,7 +75,7 @@ impl Model {
     }
 
     pub(crate) fn dump(&self) -> Stored {
-        let samples = |s: &BTreeMap<_, _>| s.iter().map(|(t, v)| (*t, Value::clone(v))).collect();
+        let samples = |s: &BTreeMap<_, _>| s.iter().map(|(t, v)| (*t, plain(v))).collect();
         self.series
             .iter()
             .map(|(labels, s)| (labels.clone(), samples(s)))
@@ -102,14 +103,79 @@ pub(crate) fn histogram(seed: u64) -> Histogram {
 
 /// Everything that a shard shows.
 pub(crate) fn dump_all(shard: &Shard) -> Stored {
-    let mut out = Vec::new();
-    for (labels, columns) in select_columns(shard, vec![], Range::ALL) {
-        let floats = columns.timestamps.iter().zip(&columns.values);
-        let mut samples: Vec<_> = floats.map(|(t, v)| (*t, Value::Float(*v))).collect();
-        let histograms = columns.histograms.into_iter();
-        samples.extend(histograms.map(|h| (h.timestamp, Value::Histogram(h.histogram))));
-        samples.sort_by_key(|(t, _)| *t);
-        out.push((labels, samples));
+    dump_range(shard, vec![], Range::ALL)
+}
+
+/// What a shard shows of the series that match; samples near the range may be there, too.
+pub(crate) fn dump_range(shard: &Shard, matchers: Vec<Matcher>, range: Range) -> Stored {
+    let selected = block_on(shard.select(select_request(matchers, range))).unwrap();
+    let series = selected.series.into_iter();
+    series
+        .map(|s| (s.labels.clone(), samples_of(s, range)))
+        .collect()
+}
+
+/// A selected series' samples, in order.
+pub(crate) fn samples_of(series: SelectedSeries, range: Range) -> Vec<(Timestamp, Value)> {
+    let mut columns = Columns::default();
+    series.source.decode(range, &mut columns).unwrap();
+    assert!(columns.timestamps.is_sorted_by(|a, b| a < b));
+    let floats = columns.timestamps.iter().zip(&columns.values);
+    let mut samples: Vec<_> = floats.map(|(t, v)| (*t, Value::Float(*v))).collect();
+    let histograms = columns.histograms.into_iter();
+    samples.extend(histograms.map(|h| (h.timestamp, plain(&Value::Histogram(h.histogram)))));
+    samples.sort_by_key(|(t, _)| *t);
+    samples
+}
+
+/// A value whose staleness marker is a float's: which of the two is stored depends on whether
+/// the head remembers what came before, and nothing depends on that.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Histogram(h) if h.is_stale() => Value::Float(stale_marker()),
+        value => value.clone(),
     }
-    out
+}
+
+/// What lies in a range, without series that have nothing there.
+pub(crate) fn within(mut stored: Stored, range: Range) -> Stored {
+    for (_, samples) in &mut stored {
+        samples.retain(|(t, _)| range.contains(*t));
+    }
+    stored.retain(|(_, samples)| !samples.is_empty());
+    stored
+}
+
+/// Fails with the first sample that differs.
+pub(crate) fn assert_same(found: &Stored, expected: &Stored, context: &str) {
+    if found == expected {
+        return;
+    }
+    for (stored, other, what) in [
+        (expected, found, "is missing"),
+        (
+            found,
+            expected,
+            "is there, or there again, and should not be",
+        ),
+    ] {
+        for (labels, samples) in stored {
+            let others = other.iter().find(|(own, _)| own == labels);
+            let others = others.map_or(&[][..], |(_, samples)| samples);
+            let mut others = others.iter().peekable();
+            for sample in samples {
+                while others.next_if(|(t, _)| *t < sample.0).is_some() {}
+                assert!(
+                    others.next() == Some(sample),
+                    "{context}: {labels} {sample:?} {what}"
+                );
+            }
+        }
+    }
+    let series = |stored: &Stored| stored.iter().map(|s| s.0.to_string()).collect::<Vec<_>>();
+    panic!(
+        "{context}: {:?} instead of {:?}",
+        series(found),
+        series(expected)
+    );
 }
