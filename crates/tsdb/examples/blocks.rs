@@ -96,9 +96,9 @@ fn noise(series: u64, i: u64) -> u64 {
 
 fn main() {
     println!(
-        "| Kind | bytes per sample | of which labels | encoding, ns | decoding, ns | with reading, ns |"
+        "| Kind | bytes per sample | of which labels | encoding, ns | copying, ns | decoding, ns | with reading, ns |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for (name, sample) in KINDS {
         let series = (0..SERIES).map(|s| {
             let labels = Labels::from_pairs([("series", format!("{s:04}"))]);
@@ -247,11 +247,23 @@ fn measure(name: &str, input: &Input) {
     let decoding = (0..5).map(|_| decode(&warm)).min().unwrap();
     let reading = (0..3).map(|_| decode(&open(1 << 30))).min().unwrap();
     warm.verify().unwrap();
+    let copying = (3..6).map(|n| {
+        let begin = clock.monotonic();
+        let mut writer =
+            BlockWriter::new(&objects, Ulid(n), BlockSpec::new(Range::ALL, 0)).unwrap();
+        for (labels, ordinal) in input.keys().zip(0..) {
+            writer.copy(&tenant, labels, &[(&warm, ordinal)]).unwrap();
+        }
+        writer.finish().unwrap().unwrap();
+        clock.monotonic().saturating_sub(begin)
+    });
+    let copying = copying.min().unwrap();
     println!(
-        "| {name} | {:.3} | {:.3} | {:.1} | {:.2} | {:.2} |",
+        "| {name} | {:.3} | {:.3} | {:.1} | {:.1} | {:.2} | {:.2} |",
         meta.bytes() as f64 / samples as f64,
         meta.index.bytes as f64 / samples as f64,
         per_sample(encoding.into_iter().min().unwrap()),
+        per_sample(copying),
         per_sample(decoding),
         per_sample(reading),
     );

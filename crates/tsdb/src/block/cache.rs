@@ -3,6 +3,9 @@
 //! Divided into parts with a lock each. A hit takes the lock, finds the page in a table and takes
 //! a reference. Which page leaves is decided as a clock does: a hand goes round, passes over what
 //! was used since it came by last, and takes the first page that was not.
+//!
+//! Threads of one query ask for the same page at the same time, since it holds neighbours. One of
+//! them loads it, the others wait.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -81,7 +84,19 @@ pub struct CacheStats {
     pub misses: u64,
 }
 
+/// Where a page is put once it is loaded.
+type Turn = Arc<Mutex<Option<Arc<dyn Any + Send + Sync>>>>;
+
+/// What to do for a page.
+enum Next {
+    Load(Turn),
+    /// Another one has loaded it meanwhile.
+    Ready(Arc<dyn Any + Send + Sync>),
+}
+
 struct Part {
+    /// Pages that are being loaded.
+    loading: Vec<(PageKey, Turn)>,
     table: HashTable<u32>,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
@@ -130,8 +145,7 @@ impl BlockCache {
         self.blocks.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The page, from memory or as `load` makes it. Two threads that miss the same page both
-    /// load it, rather than one waiting for the other.
+    /// The page, from memory or as `load` makes it.
     #[inline]
     pub(super) fn get<T: Page>(
         &self,
@@ -145,9 +159,38 @@ impl BlockCache {
         {
             return Ok(page);
         }
-        let page = Arc::new(load()?);
+        Self::load(part, hash, key, load)
+    }
+
+    #[cold]
+    fn load<T: Page>(
+        part: &Mutex<Part>,
+        hash: u64,
+        key: PageKey,
+        load: impl FnOnce() -> Result<T, BlockError>,
+    ) -> Result<Arc<T>, BlockError> {
+        let turn = part.lock().turn(hash, key);
+        let turn = match turn {
+            Next::Load(turn) => turn,
+            Next::Ready(page) => match page.downcast::<T>() {
+                Ok(page) => return Ok(page),
+                Err(_) => Turn::default(),
+            },
+        };
+        // Held while loading; whoever comes behind finds the page here.
+        let mut slot = turn.lock();
+        if let Some(page) = slot.clone()
+            && let Ok(page) = page.downcast::<T>()
+        {
+            return Ok(page);
+        }
+        let loaded = load().map(Arc::new);
+        let mut part = part.lock();
+        part.loading.retain(|(_, other)| !Arc::ptr_eq(other, &turn));
+        let page = loaded?;
         let bytes = page.heap() + size_of::<T>() + PAGE_OVERHEAD;
-        part.lock().insert(hash, key, page.clone(), bytes);
+        part.insert(hash, key, page.clone(), bytes);
+        *slot = Some(page.clone());
         Ok(page)
     }
 }
@@ -161,6 +204,7 @@ impl std::fmt::Debug for BlockCache {
 impl Part {
     fn new(bytes_max: usize) -> Self {
         Self {
+            loading: Vec::new(),
             table: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
@@ -184,6 +228,25 @@ impl Part {
         let slot = slots[i as usize].as_mut()?;
         slot.used = true;
         Some(slot.page.clone())
+    }
+
+    /// Whose turn it is to load a page: that of the first who locks what is returned.
+    fn turn(&mut self, hash: u64, key: PageKey) -> Next {
+        let slots = &self.slots;
+        let found = |&i: &u32| slots[i as usize].as_ref().is_some_and(|s| s.key == key);
+        let found = self.table.find(hash, found).map(|&i| i as usize);
+        if let Some(slot) = found.and_then(|i| slots[i].as_ref()) {
+            return Next::Ready(slot.page.clone());
+        }
+        let known = self.loading.iter().find(|(other, _)| *other == key);
+        Next::Load(match known {
+            Some((_, turn)) => turn.clone(),
+            None => {
+                let turn = Turn::default();
+                self.loading.push((key, turn.clone()));
+                turn
+            }
+        })
     }
 
     fn insert(&mut self, hash: u64, key: PageKey, page: Arc<dyn Any + Send + Sync>, bytes: usize) {
@@ -275,6 +338,38 @@ mod tests {
         assert!(
             stats.bytes <= stats.bytes_max && stats.pages > 100,
             "{stats:?}"
+        );
+    }
+
+    #[test]
+    fn a_page_is_loaded_once() {
+        let cache = BlockCache::new(1 << 20);
+        let loads = AtomicU32::new(0);
+        let both = std::sync::Barrier::new(2);
+        for index in 0..200 {
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        both.wait();
+                        let load = || {
+                            loads.fetch_add(1, Ordering::Relaxed);
+                            match index % 2 {
+                                0 => Ok(vec![7u8; 10]),
+                                _ => Err(BlockError::Refused("a test")),
+                            }
+                        };
+                        assert_eq!(cache.get(key(index), load).is_ok(), index % 2 == 0);
+                    });
+                }
+            });
+        }
+        // A page that cannot be loaded is tried by each.
+        assert_eq!(loads.into_inner(), 100 + 200);
+        assert!(
+            cache
+                .parts
+                .iter()
+                .all(|part| part.lock().loading.is_empty())
         );
     }
 

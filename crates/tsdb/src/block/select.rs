@@ -233,9 +233,20 @@ impl<'a> Selection<'a> {
             return Ok(());
         }
         let of_name = self.reader.index.names[name as usize].first;
-        let pairs: Vec<u32> = values.iter().map(|value| of_name + value).collect();
-        let list = self.union(&pairs)?;
-        self.narrow(list, keeps);
+        let all = self.reader.index.names[name as usize].values;
+        if values.len() <= all as usize / 2 {
+            let pairs: Vec<u32> = values.iter().map(|value| of_name + value).collect();
+            let list = self.union(&pairs)?;
+            self.narrow(list, keeps);
+            return Ok(());
+        }
+        // The others are fewer: those that have the label, but for them.
+        let mut listed = values.iter().copied().peekable();
+        let others = (0..all).filter(|value| listed.next_if_eq(value).is_none());
+        let others: Vec<u32> = others.map(|value| of_name + value).collect();
+        let having = self.union(&[self.reader.index.pairs() + name])?;
+        let others = runs::complement(&self.union(&others)?, self.series());
+        self.narrow(runs::intersection(&having, &others), keeps);
         Ok(())
     }
 
@@ -265,7 +276,7 @@ impl<'a> Selection<'a> {
             known = Some((first, first + page.lists(), page));
         }
         if lists.len() > 1 {
-            runs::normalise(&mut all);
+            runs::normalise(&mut all, self.series());
         }
         Ok(all)
     }
