@@ -80,6 +80,8 @@ pub trait Host: Send + Sync {
     fn metrics(&self) -> Vec<u8>;
     /// Whether `/-/reload` and `/-/quit` are served.
     fn lifecycle_enabled(&self) -> bool;
+    /// Whether `/api/v1/admin` is served.
+    fn admin_enabled(&self) -> bool;
     /// Reads the configuration again; all of it takes effect, or none.
     fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
     /// Begins an orderly end; false if one has begun already.

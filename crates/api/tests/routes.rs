@@ -10,18 +10,22 @@ use axum::http::{Method, Request};
 use ferula_api::{Api, BuildInfo, Host, HttpStats, Readiness, RuntimeInfo, router};
 use ferula_cluster::RefCache;
 use ferula_env::{Clock, SystemClock};
-use ferula_model::TenantId;
+use ferula_model::{Labels, Range, TenantId, Ulid};
 use ferula_promql::{Engine, EngineOptions};
 use ferula_scrape::{Alignment, Manager, Options};
-use ferula_storage::{Append, AppendError, Batch, Report};
+use ferula_storage::{
+    Admin, AdminError, Append, AppendError, Batch, BlockInfo, Deletion, Report, SeriesInfo,
+    SeriesQuery, Stretch,
+};
 use ferula_testkit::MemStore;
 use ferula_wire::Sample;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use tower::ServiceExt as _;
 
-/// A process of which nothing is true but its readiness.
-struct Bare(Readiness);
+/// A process of which nothing is true but its readiness, and whether it may be administered.
+struct Bare(Readiness, bool);
 
 impl Host for Bare {
     fn readiness(&self) -> Readiness {
@@ -62,6 +66,9 @@ impl Host for Bare {
     fn lifecycle_enabled(&self) -> bool {
         false
     }
+    fn admin_enabled(&self) -> bool {
+        self.1
+    }
     fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
         unreachable!("lifecycle is off")
     }
@@ -85,7 +92,61 @@ impl Append for Full {
     }
 }
 
+/// A store of one block and one series, which cannot be cleaned and notes what it is asked for.
+#[derive(Default)]
+struct Noted(Mutex<Vec<String>>);
+
+impl Admin for Noted {
+    fn delete(&self, deletion: Deletion) -> BoxFuture<'_, Result<(), AdminError>> {
+        let sets = deletion.matchers.iter().map(|set| {
+            let texts: Vec<_> = set.iter().map(ToString::to_string).collect();
+            texts.join(",")
+        });
+        let (sets, Range { start, end }) = (sets.collect::<Vec<_>>().join(" or "), deletion.range);
+        self.0.lock().push(format!("delete {sets} {start} {end}"));
+        Box::pin(async { Ok(()) })
+    }
+    fn clean(&self) -> BoxFuture<'_, Result<(), AdminError>> {
+        Box::pin(async { Err(AdminError::Failed("block 7: no room".to_owned())) })
+    }
+    fn snapshot(&self, name: String, skip_head: bool) -> BoxFuture<'_, Result<(), AdminError>> {
+        self.0.lock().push(format!("snapshot {name} {skip_head}"));
+        Box::pin(async { Ok(()) })
+    }
+    fn blocks(&self) -> BoxFuture<'_, Result<Vec<BlockInfo>, AdminError>> {
+        let block = BlockInfo {
+            id: Ulid(7),
+            range: Range { start: 0, end: 5 },
+            level: 1,
+            series: 2,
+            samples: 3,
+            bytes: 4,
+            sources: vec![Ulid(7)],
+            deletes: 0,
+        };
+        Box::pin(async { Ok(vec![block]) })
+    }
+    fn where_is(&self, query: SeriesQuery) -> BoxFuture<'_, Result<Vec<SeriesInfo>, AdminError>> {
+        let part = |samples, first, last| Stretch {
+            samples,
+            first,
+            last,
+        };
+        let info = SeriesInfo {
+            labels: Labels::from_pairs([("__name__", "up")]),
+            head: Some(part(2, 5, 6)),
+            blocks: vec![(Ulid(7), part(3, 1, 4))],
+            active: true,
+        };
+        Box::pin(async move { Ok(vec![info; query.limit.min(3)]) })
+    }
+}
+
 fn api(readiness: Readiness) -> Arc<Api> {
+    api_of(Bare(readiness, false), Arc::default())
+}
+
+fn api_of(host: Bare, admin: Arc<Noted>) -> Arc<Api> {
     let clock: Arc<dyn Clock> = SystemClock::shared();
     let options = Options {
         tenant: TenantId::anonymous(),
@@ -100,9 +161,10 @@ fn api(readiness: Readiness) -> Arc<Api> {
         engine: Arc::new(Engine::new(EngineOptions::prometheus(), clock.clone())),
         select: Arc::new(MemStore::default()),
         append: Arc::new(Full),
+        admin,
         refs: RefCache::new(1),
         scrape: Arc::new(Manager::new(clock.clone(), Arc::new(Full), options)),
-        host: Arc::new(Bare(readiness)),
+        host: Arc::new(host),
         http: Arc::new(HttpStats::new(clock.clone())),
         clock,
     })
@@ -206,6 +268,48 @@ async fn answers_as_the_reference_does() {
             400,
             "limit must be a positive number",
         ),
+        (
+            "GET",
+            "/api/v1/status/tsdb/blocks",
+            200,
+            r#"{"blocks":[{"compaction":{"level":1,"sources":["00000000000000000000000007"]},"maxTime":5,"minTime":0,"#,
+        ),
+        (
+            "POST",
+            "/api/v1/admin/tsdb/delete_series?match[]=up",
+            500,
+            r#""errorType":"unavailable","error":"admin APIs disabled""#,
+        ),
+        (
+            "PUT",
+            "/api/v1/admin/tsdb/clean_tombstones",
+            500,
+            "admin APIs disabled",
+        ),
+        (
+            "POST",
+            "/api/v1/admin/tsdb/snapshot",
+            500,
+            "admin APIs disabled",
+        ),
+        (
+            "GET",
+            "/api/v1/admin/tsdb/snapshot",
+            405,
+            "Method Not Allowed",
+        ),
+        (
+            "GET",
+            "/api/ferula/v1/series?match[]=up&limit=1",
+            200,
+            r#"[{"labels":{"__name__":"up"},"minTime":1,"maxTime":6,"active":true,"head":{"maxTime":6,"minTime":5,"samples":2},"blocks":[{"maxTime":4,"minTime":1,"samples":3,"ulid":"00000000000000000000000007"}]}],"warnings":["results truncated due to limit"]"#,
+        ),
+        (
+            "GET",
+            "/api/ferula/v1/series",
+            400,
+            "no match[] parameter provided",
+        ),
         ("GET", "/api/ferula/v1/queries", 200, r#"{"queries":[]}"#),
         (
             "GET",
@@ -251,6 +355,63 @@ async fn answers_as_the_reference_does() {
     for (method, path, status, body) in table {
         check(Readiness::Ready, method, path, status, body).await;
     }
+}
+
+#[tokio::test]
+async fn administration_where_it_is_enabled() {
+    let admin = Arc::new(Noted::default());
+    for (path, status, body) in [
+        ("delete_series", 400, "no match[] parameter provided"),
+        (
+            "delete_series?match[]=up&start=x",
+            400,
+            r#"invalid parameter \"start\": invalid time value for 'start'"#,
+        ),
+        (
+            "delete_series?match[]=up&match[]=foo[",
+            400,
+            r#"invalid parameter \"match[]\": 1:4: parse error"#,
+        ),
+        (
+            "delete_series?match[]=up&match[]={a=\"\"}&start=1&end=2",
+            204,
+            "",
+        ),
+        (
+            "clean_tombstones",
+            500,
+            r#""errorType":"internal","error":"block 7: no room""#,
+        ),
+        (
+            "snapshot?skip_head=maybe",
+            400,
+            r#"unable to parse boolean: strconv.ParseBool: parsing \"maybe\": invalid syntax"#,
+        ),
+        ("snapshot?skip_head=1", 200, r#""data":{"name":"20"#),
+    ] {
+        let path = path.replace('"', "%22");
+        let request = Request::post(format!("/api/v1/admin/tsdb/{path}"))
+            .body(Body::empty())
+            .unwrap();
+        let router = router(api_of(Bare(Readiness::Ready, true), admin.clone()));
+        let response = router.oneshot(request).await.unwrap();
+        let answered = response.status();
+        let answer = response.into_body().collect().await.unwrap().to_bytes();
+        let answer = String::from_utf8(answer.to_vec()).unwrap();
+        assert_eq!(answered, status, "{path}: {answer}");
+        assert!(answer.contains(body), "{path}: {answer}");
+    }
+    let noted = std::mem::take(&mut *admin.0.lock());
+    assert_eq!(noted[0], "delete __name__=\"up\" or a=\"\" 1000 2001");
+    let [_, snapshot] = &noted[..] else {
+        panic!("{noted:?}");
+    };
+    // snapshot 20261128T131500Z-0123456789abcdef true
+    assert_eq!(
+        snapshot.len(),
+        "snapshot ".len() + 16 + 1 + 16 + " true".len()
+    );
+    assert!(snapshot.ends_with(" true"), "{snapshot}");
 }
 
 #[tokio::test]

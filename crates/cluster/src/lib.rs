@@ -4,12 +4,14 @@
 //! Knows no HTTP. Alone on a machine there is one shard, and everything here has one leg; the
 //! code is the same. Start with [`placement::ShardMap::shard_of`], the function that routes.
 
+mod admins;
 mod admission;
 mod fanout;
 pub mod placement;
 mod ref_cache;
 mod router;
 
+pub use admins::Admins;
 pub use admission::{Admission, AdmissionSettings, AdmissionStats};
 pub use fanout::Fanout;
 pub use ref_cache::{RefCache, RefKey};

@@ -6,9 +6,9 @@
 mod local;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-pub use local::LocalCoord;
+pub use local::{LocalCoord, identity_of};
 
 /// The right to try to own a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,4 +52,8 @@ pub trait Coord: Send + Sync + std::fmt::Debug {
     /// Claims a shard with an epoch above `above` and above all handed out before. Durable
     /// when it returns.
     fn claim(&self, shard: u32, above: u64) -> Result<Claim, CoordError>;
+
+    /// Writes what a copy of the data needs in order to be known as this one. Claims made in the
+    /// copy are above all that were made here.
+    fn copy_identity(&self, dir: &Path) -> Result<(), CoordError>;
 }

@@ -72,6 +72,19 @@ impl LocalCoord {
     }
 }
 
+/// The identity of a data directory, read without taking it; `None` if it has none yet.
+pub fn identity_of(disk: &dyn Disk, dir: &Path) -> Result<Option<[u8; 16]>, CoordError> {
+    let path = dir.join(EPOCHS);
+    match disk.read(&path, EPOCHS_BYTES_MAX) {
+        Ok(bytes) => match parse(&bytes) {
+            Ok(state) => Ok(Some(state.cluster)),
+            Err(what) => Err(CoordError::Damaged { path, what }),
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
 impl Coord for LocalCoord {
     fn cluster(&self) -> [u8; 16] {
         self.state
@@ -92,6 +105,11 @@ impl Coord for LocalCoord {
         write(&*self.disk, &self.dir, &next)?;
         *state = next;
         Ok(claim)
+    }
+
+    fn copy_identity(&self, dir: &Path) -> Result<(), CoordError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(write(&*self.disk, dir, &state)?)
     }
 }
 
@@ -193,6 +211,11 @@ mod tests {
         let coord = open();
         assert_eq!(coord.claim(0, 0).unwrap().epoch, 11);
         assert_eq!(coord.claim(1, 0).unwrap().epoch, 1);
+        let copy = tempfile::tempdir().unwrap();
+        coord.copy_identity(copy.path()).unwrap();
+        let copied = LocalCoord::open(SystemDisk::shared(), copy.path()).unwrap();
+        assert_eq!(copied.cluster(), coord.cluster());
+        assert_eq!(copied.claim(0, 0).unwrap().epoch, 12);
     }
 
     #[test]

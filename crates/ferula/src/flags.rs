@@ -180,6 +180,12 @@ pub(crate) const FLAGS: &[Flag] = &[
         "Serve /-/reload and /-/quit",
     ),
     works(
+        "web.enable-admin-api",
+        Switch,
+        "false",
+        "Serve /api/v1/admin: deleting series, snapshots",
+    ),
+    works(
         "query.lookback-delta",
         Value,
         "5m",
@@ -261,7 +267,6 @@ pub(crate) const FLAGS: &[Flag] = &[
     refused("web.external-url", Value, "", LATER),
     refused("web.route-prefix", Value, "", LATER),
     refused("web.user-assets", Value, "", "there are no user assets"),
-    refused("web.enable-admin-api", Switch, "false", LATER),
     refused(
         "web.enable-otlp-receiver",
         Switch,

@@ -35,6 +35,7 @@ pub(crate) enum Stage {
 pub(crate) struct Process {
     pub(crate) flags: Vec<(String, String)>,
     pub(crate) lifecycle: bool,
+    pub(crate) admin: bool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) reloader: Arc<Reloader>,
@@ -55,6 +56,7 @@ impl Process {
     pub(crate) fn new(
         flags: Vec<(String, String)>,
         lifecycle: bool,
+        admin: bool,
         clock: Arc<dyn Clock>,
         disk: Arc<dyn Disk>,
         reloader: Arc<Reloader>,
@@ -67,6 +69,7 @@ impl Process {
             started: clock.now_ms(),
             flags,
             lifecycle,
+            admin,
             clock,
             disk,
             reloader,
@@ -210,6 +213,10 @@ impl Host for Process {
 
     fn lifecycle_enabled(&self) -> bool {
         self.lifecycle
+    }
+
+    fn admin_enabled(&self) -> bool {
+        self.admin
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<(), String>> {

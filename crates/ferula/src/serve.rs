@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ferula_api::{Api, HttpStats, ServerSettings};
-use ferula_cluster::{Admission, AdmissionSettings, Fanout, RefCache, Router, placement::ShardMap};
+use ferula_cluster::{
+    Admins, Admission, AdmissionSettings, Fanout, RefCache, Router, placement::ShardMap,
+};
 use ferula_config::Config;
 use ferula_coord::LocalCoord;
 use ferula_env::{Clock, Disk, SystemClock, SystemDisk, net, spawn};
@@ -16,7 +18,7 @@ use ferula_objects::{LocalObjects, Objects};
 use ferula_promql::{Engine, EngineOptions};
 use ferula_scrape::Alignment;
 use ferula_shard::{Ack, Shard, ShardParts, ShardSettings};
-use ferula_storage::{Append, Select};
+use ferula_storage::Append;
 use ferula_tsdb::log::Progress;
 use ferula_tsdb::manifest::delete_unnamed_blocks;
 use futures::FutureExt as _;
@@ -26,7 +28,7 @@ use tracing::{error, info, warn};
 use crate::flags::Given;
 use crate::host::{Process, Stage};
 use crate::journal::{ActiveFile, QueryLog, ServerJournal};
-use crate::late::Late;
+use crate::late::{Late, Parts};
 use crate::reload::{self, Reloader};
 use crate::settings::Settings;
 use crate::{flags, logging};
@@ -154,6 +156,7 @@ impl Server {
         let process = Arc::new(Process::new(
             self.given.all(),
             settings.lifecycle,
+            settings.admin,
             self.clock.clone(),
             self.disk.clone(),
             reloader.clone(),
@@ -166,6 +169,7 @@ impl Server {
             engine: engine.clone(),
             select: storage.clone(),
             append: storage.clone(),
+            admin: storage.clone(),
             refs: RefCache::new(ferula_env::random_u64()),
             scrape: scrape.clone(),
             host: process.clone(),
@@ -191,8 +195,7 @@ impl Server {
         let shard = self.open_shard(process.progress.clone()).await?;
         process.opened(shard.clone());
         engine.keep_journal(Arc::new(self.journal(query_log)));
-        let (append, select) = paths(shard.clone());
-        storage.open(append, select);
+        storage.open(paths(shard.clone()));
         reloader.start().map_err(anyhow::Error::msg)?;
         process.set_stage(Stage::Ready);
         self.say_hello(&reloader.in_force().config);
@@ -396,12 +399,16 @@ impl Server {
     }
 }
 
-/// The write path and the read path over the one shard there is.
-fn paths(shard: Arc<Shard>) -> (Arc<dyn Append>, Arc<dyn Select>) {
+/// The ways to the one shard there is.
+fn paths(shard: Arc<Shard>) -> Parts {
     let router = Router::new(ShardMap::new(vec![SHARD]), vec![shard.clone()]);
     let settings = AdmissionSettings {
         in_flight_samples_max: IN_FLIGHT_SAMPLES_MAX,
     };
     let admission = Admission::new(settings, Arc::new(router));
-    (Arc::new(admission), Arc::new(Fanout::new(vec![shard])))
+    Parts {
+        append: Arc::new(admission),
+        select: Arc::new(Fanout::new(vec![shard.clone()])),
+        admin: Arc::new(Admins::new(vec![shard])),
+    }
 }

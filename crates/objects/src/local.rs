@@ -21,6 +21,7 @@ pub struct LocalObjects {
     disk: Arc<dyn Disk>,
     root: PathBuf,
     staged: AtomicU64,
+    read_only: bool,
 }
 
 impl LocalObjects {
@@ -32,9 +33,31 @@ impl LocalObjects {
         for name in disk.list(&staging)? {
             disk.remove(&staging.join(name))?;
         }
-        let staged = AtomicU64::new(0);
-        let root = root.into();
-        Ok(Self { disk, root, staged })
+        Ok(Self {
+            disk,
+            root: root.into(),
+            staged: AtomicU64::new(0),
+            read_only: false,
+        })
+    }
+
+    /// Reads a directory that another process may be using: nothing in it is changed, and what
+    /// is listed may be gone by the time it is opened.
+    pub fn read_only(disk: Arc<dyn Disk>, root: &Path) -> Self {
+        Self {
+            disk,
+            root: root.into(),
+            staged: AtomicU64::new(0),
+            read_only: true,
+        }
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if !self.read_only {
+            return Ok(());
+        }
+        let text = format!("{}: opened for reading alone", self.root.display());
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
     }
 
     fn path(&self, key: &str) -> io::Result<PathBuf> {
@@ -49,6 +72,7 @@ impl LocalObjects {
 
 impl Objects for LocalObjects {
     fn writer(&self, key: &str) -> io::Result<Box<dyn ObjectWriter>> {
+        self.check_writable()?;
         let path = self.path(key)?;
         let number = self.staged.fetch_add(1, Ordering::Relaxed);
         let staged = self.root.join(STAGING).join(number.to_string());
@@ -69,13 +93,19 @@ impl Objects for LocalObjects {
 
     fn open(&self, key: &str) -> io::Result<Arc<dyn ObjectReader>> {
         let path = self.path(key)?;
-        let file = self.disk.open(&path)?;
+        let file = match self.read_only {
+            true => self.disk.open_to_read(&path)?,
+            false => self.disk.open(&path)?,
+        };
         let len = file.len()?;
         Ok(Arc::new(Reader { file, path, len }))
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let path = self.path(folder)?;
+        if self.read_only {
+            return self.disk.list(&path);
+        }
         // A process that was killed may have given or taken names that are not durable yet; who
         // sees them goes by them.
         sync_folders(&*self.disk, &path, &self.root)?;
@@ -83,6 +113,7 @@ impl Objects for LocalObjects {
     }
 
     fn delete(&self, key: &str) -> io::Result<()> {
+        self.check_writable()?;
         let path = self.path(key)?;
         match self.disk.remove(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -232,6 +263,21 @@ mod tests {
         assert_eq!(crate::read_all(&objects, "s/0/a", 3).unwrap(), b"one");
         let error = crate::read_all(&objects, "s/0/a", 2).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn who_only_reads_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = objects(dir.path());
+        let mut writer = store.writer("a/x").unwrap();
+        let reader = LocalObjects::read_only(SystemDisk::shared(), dir.path());
+        assert_eq!(reader.list("a").unwrap(), Vec::<String>::new());
+        assert!(reader.create("a/y", b"y").is_err() && reader.delete("a/x").is_err());
+        // What another process is writing is not taken for a crash's.
+        writer.write(b"x").unwrap();
+        assert_eq!(writer.finish().unwrap(), Created::New);
+        assert_eq!(reader.list("a").unwrap(), ["x"]);
+        assert_eq!(crate::read_all(&reader, "a/x", 1).unwrap(), b"x");
     }
 
     #[test]

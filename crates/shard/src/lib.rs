@@ -7,11 +7,14 @@
 //!
 //! Never routes, never knows HTTP or a tenant's limits.
 
+mod admin;
+mod delete;
 mod fence;
 mod keeper;
 mod life;
 mod queue;
 mod shard;
+mod snapshot;
 mod stats;
 mod upkeep;
 mod writer;

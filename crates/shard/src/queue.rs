@@ -193,6 +193,12 @@ impl Queue {
         }
     }
 
+    /// The same once there is no writer any more, so that nobody asks it for something.
+    pub(crate) fn end(&self, why: &str) {
+        self.state.lock().door = Door::Shut(why.to_owned());
+        self.shut(why);
+    }
+
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> u64 {
         self.state.lock().bytes

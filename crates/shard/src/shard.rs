@@ -123,8 +123,8 @@ pub enum ShardError {
 pub struct Shard {
     shared: Arc<Shared>,
     queue: Arc<Queue>,
-    samples: Arc<Samples>,
-    keeper: Arc<Keeper>,
+    pub(crate) samples: Arc<Samples>,
+    pub(crate) keeper: Arc<Keeper>,
     counts: Arc<UpkeepCounts>,
     log: Arc<LogStats>,
     settings: ShardSettings,
@@ -227,6 +227,9 @@ impl Shard {
             settings.upkeep.clone(),
             UpkeepParts {
                 clock: parts.clock,
+                disk: parts.disk,
+                coord: parts.coord.clone(),
+                dir: settings.dir.clone(),
                 objects: parts.objects,
                 cache: caught_up.cache,
                 samples: caught_up.samples.clone(),
@@ -235,7 +238,6 @@ impl Shard {
                 counts: counts.clone(),
                 log: log_stats.clone(),
                 segment_bytes: settings.segment_bytes,
-                disk: parts.disk,
                 log_dir: log_dir(&settings),
                 identity: caught_up.identity,
                 writer: queue.clone(),

@@ -6,22 +6,22 @@
 //! which are deleted when the shard is opened again, and nothing else.
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 
+use ferula_coord::{Coord, CoordError};
 use ferula_env::{Clock, Disk};
 use ferula_model::{Range, Timestamp, Ulid};
 use ferula_objects::{Created, Objects};
-use ferula_tsdb::Head;
 use ferula_tsdb::block::{Block, BlockCache, BlockError, BlockMeta, BlockSpec, BlockWriter};
 use ferula_tsdb::checkpoint;
 use ferula_tsdb::compact::{self, CompactError, Expiry, Job, Retention};
 use ferula_tsdb::log::segment::Identity;
-use ferula_tsdb::log::{LogError, LogStats, delete_segments};
+use ferula_tsdb::log::{Log, LogError, LogStats, delete_segments};
 use ferula_tsdb::manifest::{BlockEntry, CheckpointRef, Manifest, ManifestError, Manifests};
 use ferula_tsdb::view::{Samples, Shown, View};
-use futures::executor::block_on;
+use ferula_tsdb::{Head, HeadWriter};
 
 use crate::queue::Queue;
 use crate::stats::UpkeepCounts;
@@ -65,12 +65,26 @@ pub enum UpkeepError {
     /// A checkpoint cannot be written, or the log behind it not be deleted.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] io::Error),
-    /// The log cannot be made durable.
+    /// The log cannot be written.
     #[error(transparent)]
     Log(#[from] LogError),
     /// The next manifest cannot be written.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The writer has stopped.
+    #[error("the shard is stopping")]
+    Stopping,
+    /// A snapshot cannot be written.
+    #[error("the snapshot {}: {source}; delete what there is of it", dir.display())]
+    Snapshot {
+        /// Where.
+        dir: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A snapshot cannot be given its identity.
+    #[error(transparent)]
+    Identity(#[from] CoordError),
 }
 
 impl From<BlockError> for UpkeepError {
@@ -102,6 +116,10 @@ struct Pending {
 /// What upkeep works with.
 pub(crate) struct UpkeepParts {
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) coord: Arc<dyn Coord>,
+    /// The data directory.
+    pub(crate) dir: PathBuf,
     pub(crate) objects: Arc<dyn Objects>,
     pub(crate) cache: Arc<BlockCache>,
     pub(crate) samples: Arc<Samples>,
@@ -111,7 +129,6 @@ pub(crate) struct UpkeepParts {
     pub(crate) log: Arc<LogStats>,
     pub(crate) segment_bytes: u64,
     pub(crate) writer: Arc<Queue>,
-    pub(crate) disk: Arc<dyn Disk>,
     /// The log's directory.
     pub(crate) log_dir: PathBuf,
     pub(crate) identity: Identity,
@@ -177,12 +194,66 @@ impl Upkeep {
     pub(crate) fn cut_rule(&self) -> CutRule {
         CutRule {
             head: self.parts.samples.head().clone(),
-            block_ms: self.settings.ranges_ms.first().copied().unwrap_or(i64::MAX),
+            block_ms: self.block_ms(),
         }
     }
 
     pub(crate) fn counts(&self) -> &Arc<UpkeepCounts> {
         &self.parts.counts
+    }
+
+    /// The newest manifest.
+    pub(crate) fn newest(&self) -> &Manifest {
+        self.parts.manifests.newest()
+    }
+
+    /// The blocks that readers see.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.parts.samples.view()
+    }
+
+    pub(crate) fn head(&self) -> &Arc<Head> {
+        self.parts.samples.head()
+    }
+
+    pub(crate) fn objects(&self) -> &Arc<dyn Objects> {
+        &self.parts.objects
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<BlockCache> {
+        &self.parts.cache
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.parts.disk
+    }
+
+    /// The data directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.parts.dir
+    }
+
+    /// Makes a directory known as one with the same data.
+    pub(crate) fn copy_identity(&self, dir: &Path) -> Result<(), UpkeepError> {
+        Ok(self.parts.coord.copy_identity(dir)?)
+    }
+
+    /// How long the smallest blocks are, in milliseconds.
+    pub(crate) fn block_ms(&self) -> i64 {
+        self.settings.ranges_ms.first().copied().unwrap_or(i64::MAX)
+    }
+
+    /// Has the writer do something between two commits, and waits for it.
+    pub(crate) fn ask_writer<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut HeadWriter, &mut Log) -> T + Send + 'static,
+    ) -> Result<T, UpkeepError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        drop(self.parts.writer.ask(move |head, log| {
+            // Whoever asks waits below.
+            let _ = answer.send(task(head, log));
+        }));
+        answered.recv().map_err(|_| UpkeepError::Stopping)
     }
 
     fn cut_due(&self) -> Option<Range> {
@@ -232,11 +303,10 @@ impl Upkeep {
     /// stopped.
     fn checkpoint(&mut self) -> Result<bool, UpkeepError> {
         let written = self.parts.log.bytes.load(Ordering::Relaxed);
-        let mark = self.parts.writer.ask(|head, log| head.mark(log));
-        let Ok(mark) = block_on(mark) else {
-            return Ok(false);
+        let mark = match self.ask_writer(|head, log| head.mark(log)) {
+            Err(UpkeepError::Stopping) => return Ok(false),
+            mark => mark??,
         };
-        let mark = mark?;
         let identity = self.parts.identity;
         let key = checkpoint::key(identity.shard, mark.commit, ferula_env::random_u64());
         let mut object = self.parts.objects.writer(&key)?;
@@ -343,6 +413,17 @@ impl Upkeep {
         level: u32,
         sources: Vec<Ulid>,
     ) -> Result<(Ulid, BlockWriter), UpkeepError> {
+        self.writer_to(&self.parts.objects, range, level, sources)
+    }
+
+    /// A writer of a block, and the block's name.
+    pub(crate) fn writer_to(
+        &self,
+        objects: &Arc<dyn Objects>,
+        range: Range,
+        level: u32,
+        sources: Vec<Ulid>,
+    ) -> Result<(Ulid, BlockWriter), UpkeepError> {
         let random =
             u128::from(ferula_env::random_u64()) << 64 | u128::from(ferula_env::random_u64());
         let created_ms = self.parts.clock.now_ms();
@@ -352,7 +433,7 @@ impl Upkeep {
             sources,
             ..BlockSpec::new(range, created_ms)
         };
-        Ok((id, BlockWriter::new(&self.parts.objects, id, spec)?))
+        Ok((id, BlockWriter::new(objects, id, spec)?))
     }
 
     /// Deletes what has been written of a block if `write` fails.
@@ -379,7 +460,11 @@ impl Upkeep {
 
     /// Makes `next` the newest manifest and shows it. If it cannot be known whether the manifest
     /// has been written, nothing else happens until it is.
-    fn publish(&mut self, next: Manifest, opened: &[Arc<Block>]) -> Result<(), UpkeepError> {
+    pub(crate) fn publish(
+        &mut self,
+        next: Manifest,
+        opened: &[Arc<Block>],
+    ) -> Result<(), UpkeepError> {
         let mut next = Manifest {
             epoch: self.parts.epoch,
             written_ms: self.parts.clock.now_ms(),
@@ -395,7 +480,8 @@ impl Upkeep {
         self.settle()
     }
 
-    fn settle(&mut self) -> Result<(), UpkeepError> {
+    /// Finishes what an earlier failure left open.
+    pub(crate) fn settle(&mut self) -> Result<(), UpkeepError> {
         let Some(pending) = self.pending.take() else {
             return Ok(());
         };
@@ -475,7 +561,8 @@ pub(crate) fn open_view(
     ))
 }
 
-fn entry(meta: &BlockMeta, rank: u64, sources: Vec<Ulid>) -> BlockEntry {
+/// What a manifest says of a block that was just written.
+pub(crate) fn entry(meta: &BlockMeta, rank: u64, sources: Vec<Ulid>) -> BlockEntry {
     BlockEntry {
         id: meta.id,
         level: meta.level,

@@ -104,21 +104,14 @@ impl Writer {
         if self.head.is_empty() {
             return Ok(());
         }
-        let bytes_max = self.log.definitions_bytes();
-        let defined = loop {
-            self.frame.clear(FRAME_KEEP_BYTES);
-            let defined = self.head.encode_definitions(self.frame.body(), bytes_max);
-            if self.head.is_defined_by(defined) {
-                break defined;
-            }
-            // More than goes well with the samples: frames of their own.
-            self.log.define(&mut self.frame)?;
-            self.head.defined(defined);
-        };
-        self.head.encode(self.frame.body());
-        self.log.commit(&mut self.frame)?;
-        self.head.defined(defined);
-        Ok(())
+        log_frame(
+            &mut self.head,
+            &mut self.log,
+            &mut self.frame,
+            |head, out| {
+                head.encode(out);
+            },
+        )
     }
 
     fn sync(&mut self) {
@@ -146,6 +139,30 @@ impl Writer {
     }
 }
 
+/// Makes a commit of what `encode` appends, behind the definitions of all it may refer to.
+pub(crate) fn log_frame(
+    head: &mut HeadWriter,
+    log: &mut Log,
+    frame: &mut FrameBuf,
+    encode: impl FnOnce(&HeadWriter, &mut Vec<u8>),
+) -> Result<(), LogError> {
+    let bytes_max = log.definitions_bytes();
+    let defined = loop {
+        frame.clear(FRAME_KEEP_BYTES);
+        let defined = head.encode_definitions(frame.body(), bytes_max);
+        if head.is_defined_by(defined) {
+            break defined;
+        }
+        // More than goes well with the samples: frames of their own.
+        log.define(frame)?;
+        head.defined(defined);
+    };
+    encode(head, frame.body());
+    log.commit(frame)?;
+    head.defined(defined);
+    Ok(())
+}
+
 fn reply(answer: oneshot::Sender<Answer>, result: Answer) {
     // Who no longer waits needs no answer.
     let _ = answer.send(result);
@@ -156,6 +173,6 @@ struct AnswerAll(Arc<Queue>);
 
 impl Drop for AnswerAll {
     fn drop(&mut self) {
-        self.0.shut("the shard's writer has stopped");
+        self.0.end("the shard's writer has stopped");
     }
 }

@@ -1,4 +1,5 @@
-//! A shard against a naive model of one, over upkeep, restarts and crashes.
+//! A shard against a naive model of one, over deletions, upkeep, restarts and
+//! crashes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -11,8 +12,10 @@ use common::model::{Stored, assert_same, dump_all, dump_range, histogram, sample
 use common::*;
 use ferula_env::{Crash, SimDisk};
 use ferula_model::{Matcher, Range, TenantId, Timestamp, stale_marker};
-use ferula_shard::{Shard, ShardSettings};
-use ferula_storage::{Batch, HistogramEntry, LabelQuery, Origin, SampleEntry, Select, SeriesKey};
+use ferula_shard::{Shard, ShardSettings, UpkeepError};
+use ferula_storage::{
+    Admin as _, Batch, Deletion, HistogramEntry, LabelQuery, Origin, SampleEntry, Select, SeriesKey,
+};
 use futures::executor::block_on;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -32,8 +35,12 @@ enum Action {
     Send(i64, Vec<(usize, i64, Sent)>),
     /// Sends an earlier batch again.
     Resend(usize),
+    /// Deletes samples of series from so many steps from now on, for so many.
+    Delete(Vec<usize>, i64, i64),
     /// Does the upkeep that is due.
     Upkeep,
+    /// Writes blocks anew from which something was deleted.
+    Clean,
     /// Reads a range.
     Read(i64, i64),
     /// Closes the shard and opens it anew.
@@ -70,10 +77,16 @@ fn action() -> impl Strategy<Value = Action> {
     // Mostly neighbouring times, now and then late ones.
     let at = prop_oneof![8 => 0..40i64, 1 => -500..0i64];
     let pause = prop_oneof![3 => 0..60i64, 2 => 200..500i64];
+    let deleted = prop_oneof![
+        4 => (-600..40i64, 1..600i64),
+        1 => Just((i64::MIN / STEP / 4, i64::MAX / STEP / 2)),
+    ];
     prop_oneof![
         12 => (pause, vec((0..SERIES, at, sent()), 1..30)).prop_map(|(p, s)| Action::Send(p, s)),
         2 => (0..30usize).prop_map(Action::Resend),
+        2 => (vec(0..SERIES, 1..4), deleted).prop_map(|(s, (from, len))| Action::Delete(s, from, len)),
         4 => Just(Action::Upkeep),
+        1 => Just(Action::Clean),
         2 => (-2_000..50i64, 1..1_000i64).prop_map(|(from, len)| Action::Read(from, len)),
         1 => Just(Action::Restart),
         1 => (0..150u64, crash()).prop_map(|(effects, crash)| Action::Die(effects, crash)),
@@ -184,7 +197,9 @@ impl World {
                     self.send(batch);
                 }
             }
-            Action::Upkeep => self.upkeep(),
+            Action::Delete(series, from, len) => self.delete(&series, from, len),
+            Action::Upkeep => self.upkeep(|shard| shard.upkeep()),
+            Action::Clean => self.upkeep(|shard| shard.clean()),
             Action::Read(from, len) => self.read(from, len),
             Action::Restart => {
                 self.shard = None;
@@ -205,15 +220,33 @@ impl World {
         assert_same(&dump_all(shard), &self.history.acknowledged(), "after that");
     }
 
+    fn delete(&mut self, series: &[usize], from: i64, len: i64) {
+        let Some(shard) = &self.shard else { return };
+        let start = self.now + from * STEP;
+        let names = |i: &usize| vec![Matcher::equal("i", i.to_string())];
+        let deletion = Deletion {
+            tenant: TenantId::anonymous(),
+            matchers: series.iter().map(names).collect(),
+            range: Range {
+                start,
+                end: start + len * STEP,
+            },
+        };
+        let floor = self.floor();
+        let done = block_on(shard.delete(deletion.clone()));
+        assert!(done.is_ok() || self.is_dead(), "{done:?}");
+        self.history.deleted(deletion, done.is_ok(), floor);
+    }
+
     /// Upkeep changes nothing that readers see, not even for those that began before.
-    fn upkeep(&mut self) {
+    fn upkeep(&mut self, work: impl FnOnce(&Shard) -> Result<(), UpkeepError>) {
         let Some(shard) = &self.shard else { return };
         let before = self.history.acknowledged();
         let request = select_request(vec![], Range::ALL);
         let Ok(selected) = block_on(shard.select(request)) else {
             return assert!(self.is_dead());
         };
-        let done = shard.upkeep();
+        let done = work(shard);
         if !self.is_dead() {
             done.unwrap();
             let selected = selected.series.into_iter();

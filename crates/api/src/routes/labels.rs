@@ -152,7 +152,8 @@ fn label_query(
     }
 }
 
-fn truncate<T>(found: &mut Vec<T>, limit: usize) -> Vec<String> {
+/// Takes off what is beyond `limit`, and says so.
+pub(super) fn truncate<T>(found: &mut Vec<T>, limit: usize) -> Vec<String> {
     if limit == 0 || found.len() <= limit {
         return Vec::new();
     }

@@ -1,5 +1,6 @@
 //! Which path does what.
 
+mod admin;
 mod explain;
 mod labels;
 mod lifecycle;
@@ -22,7 +23,7 @@ use axum::routing::{delete, get, post};
 use ferula_cluster::RefCache;
 use ferula_env::Clock;
 use ferula_promql::Engine;
-use ferula_storage::{Append, Select};
+use ferula_storage::{Admin, Append, Select};
 
 use crate::compress;
 use crate::host::{Host, Readiness};
@@ -36,6 +37,8 @@ pub struct Api {
     pub select: Arc<dyn Select>,
     /// Takes samples.
     pub append: Arc<dyn Append>,
+    /// Deletes, and knows where things are.
+    pub admin: Arc<dyn Admin>,
     /// Finds known series of pushed requests from their raw bytes.
     pub refs: RefCache,
     /// What is scraped.
@@ -67,6 +70,19 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/buildinfo", get(status::build_info))
         .route("/status/tsdb", get(status::tsdb))
+        .route("/status/tsdb/blocks", get(admin::blocks))
+        .route(
+            "/admin/tsdb/delete_series",
+            post(admin::delete_series).put(admin::delete_series),
+        )
+        .route(
+            "/admin/tsdb/clean_tombstones",
+            post(admin::clean_tombstones).put(admin::clean_tombstones),
+        )
+        .route(
+            "/admin/tsdb/snapshot",
+            post(admin::snapshot).put(admin::snapshot),
+        )
         .layer(from_fn(compress::layer));
     let needs_readiness = Router::new()
         .merge(json)
@@ -78,6 +94,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/query/explain",
             get(explain::explain).post(explain::explain),
         )
+        .route("/series", get(admin::series).post(admin::series))
         .route("/queries", get(queries::list))
         .route("/queries/{id}", delete(queries::stop))
         .layer(from_fn(compress::layer))

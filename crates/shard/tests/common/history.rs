@@ -1,7 +1,7 @@
 //! What a shard was sent and answered, and so what it must hold after a crash.
 
-use ferula_model::Timestamp;
-use ferula_storage::{AppendError, Batch, Report};
+use ferula_model::{Range, Timestamp};
+use ferula_storage::{AppendError, Batch, Deletion, Report};
 
 use super::model::{Model, Stored};
 
@@ -10,8 +10,24 @@ use super::model::{Model, Stored};
 #[derive(Clone, Default)]
 pub(crate) struct History {
     acknowledged: Model,
-    /// Sent behind it, and refused or not answered.
-    unknown: Vec<Batch>,
+    /// Asked for behind it, and refused or not answered.
+    unknown: Vec<Asked>,
+}
+
+/// Something that was asked for.
+#[derive(Clone)]
+enum Asked {
+    Append(Batch),
+    Delete(Deletion),
+}
+
+impl Asked {
+    fn happens(&self, state: &mut Model) {
+        match self {
+            Self::Append(batch) => _ = state.send(batch),
+            Self::Delete(deletion) => state.delete(deletion),
+        }
+    }
 }
 
 impl History {
@@ -30,7 +46,7 @@ impl History {
         floor: Timestamp,
     ) {
         let Ok(report) = answer else {
-            self.unknown.push(batch);
+            self.unknown.push(Asked::Append(batch));
             return;
         };
         self.unknown.clear();
@@ -46,6 +62,25 @@ impl History {
         }
     }
 
+    /// Notes whether a deletion was done. Blocks, which end at `floor`, lose their samples later
+    /// than the head does.
+    pub(crate) fn deleted(&mut self, deletion: Deletion, done: bool, floor: Timestamp) {
+        if done {
+            self.unknown.clear();
+            return self.acknowledged.delete(&deletion);
+        }
+        let Range { start, end } = deletion.range;
+        let in_head = Deletion {
+            range: Range {
+                start: start.max(floor),
+                end,
+            },
+            ..deletion.clone()
+        };
+        self.unknown.push(Asked::Delete(in_head));
+        self.unknown.push(Asked::Delete(deletion));
+    }
+
     /// What readers must see while the shard lives.
     pub(crate) fn acknowledged(&self) -> Stored {
         self.acknowledged.dump()
@@ -57,10 +92,10 @@ impl History {
         let mut state = self.acknowledged.clone();
         let mut unknown = self.unknown.iter();
         while state.dump() != *found {
-            let Some(batch) = unknown.next() else {
+            let Some(asked) = unknown.next() else {
                 self.explain(found, context);
             };
-            state.send(batch);
+            asked.happens(&mut state);
         }
         self.acknowledged = state;
         self.unknown.clear();
@@ -80,8 +115,8 @@ impl History {
             }
         }
         let mut all = self.acknowledged.clone();
-        for batch in &self.unknown {
-            all.send(batch);
+        for asked in &self.unknown {
+            asked.happens(&mut all);
         }
         let all = all.dump();
         for (labels, samples) in found {

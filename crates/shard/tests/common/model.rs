@@ -7,7 +7,7 @@ use ferula_model::{
     Counts, Histogram, Labels, Matcher, Range, Span, Timestamp, Value, is_stale, stale_marker,
 };
 use ferula_shard::Shard;
-use ferula_storage::{Batch, Columns, Select, SelectedSeries, SeriesKey};
+use ferula_storage::{Batch, Columns, Deletion, Select, SelectedSeries, SeriesKey};
 use futures::executor::block_on;
 
 use super::{HOUR, select_request};
@@ -19,6 +19,8 @@ pub(crate) type Stored = Vec<(Labels, Vec<(Timestamp, Value)>)>;
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     series: BTreeMap<Labels, BTreeMap<Timestamp, Value>>,
+    /// The newest timestamp each series ever had.
+    bounds: BTreeMap<Labels, Timestamp>,
     newest: Option<Timestamp>,
 }
 
@@ -44,7 +46,10 @@ impl Model {
                 unreachable!()
             };
             let held = self.series.get(labels);
+            let bound = self.bounds.get(labels);
             let last = held.and_then(|samples| samples.iter().next_back());
+            // What a deleted sample was is not known any more.
+            let last = last.filter(|(last, _)| Some(*last) == bound);
             let existing = held.and_then(|samples| samples.get(&t));
             let markers = |a: &Value, b: &Value| match (a, b) {
                 (Value::Histogram(h), Value::Float(v)) => h.is_stale() && is_stale(*v),
@@ -54,7 +59,7 @@ impl Model {
                 Some(existing) if *existing == value || markers(existing, &value) => outcome.1 += 1,
                 Some(_) => outcome.2.push("duplicate_conflict"),
                 None if t < min_valid => outcome.2.push("out_of_bounds"),
-                None if last.is_some_and(|(last, _)| *last > t) => outcome.2.push("out_of_order"),
+                None if bound.is_some_and(|bound| *bound >= t) => outcome.2.push("out_of_order"),
                 None => {
                     outcome.0 += 1;
                     let value = match (last, value) {
@@ -67,6 +72,7 @@ impl Model {
                         .entry(labels.clone())
                         .or_default()
                         .insert(t, value);
+                    self.bounds.insert(labels.clone(), t);
                     self.newest = self.newest.max(Some(t));
                 }
             }
@@ -74,10 +80,21 @@ impl Model {
         outcome
     }
 
+    /// Forgets samples; their series take none that are older all the same.
+    pub(crate) fn delete(&mut self, deletion: &Deletion) {
+        for (labels, samples) in &mut self.series {
+            let passes = |set: &Vec<Matcher>| set.iter().all(|m| m.matches(labels.value(m.name())));
+            if deletion.matchers.iter().any(passes) {
+                samples.retain(|t, _| !deletion.range.contains(*t));
+            }
+        }
+    }
+
     pub(crate) fn dump(&self) -> Stored {
         let samples = |s: &BTreeMap<_, _>| s.iter().map(|(t, v)| (*t, plain(v))).collect();
         self.series
             .iter()
+            .filter(|(_, samples)| !samples.is_empty())
             .map(|(labels, s)| (labels.clone(), samples(s)))
             .collect()
     }

@@ -16,6 +16,8 @@ use crate::chunk::{self, histogram};
 const NONE: u8 = 0;
 const FLOAT: u8 = 1;
 const HISTOGRAM: u8 = 2;
+/// The newest sample has been deleted: finished chunks and a bound follow, no open chunk.
+const DELETED: u8 = 3;
 
 /// A finished chunk has at most so many samples: its count has 16 bits.
 const SAMPLES_MAX: u64 = 1 << 16;
@@ -52,6 +54,7 @@ impl Series {
         let kind = match self.kind {
             Kind::Float => FLOAT,
             Kind::Histogram => HISTOGRAM,
+            Kind::Deleted => DELETED,
             Kind::None => NONE,
         };
         if kind == NONE || self.newest < floor {
@@ -71,6 +74,9 @@ impl Series {
             before = chunk.max;
         }
         put_zz(out, self.newest.wrapping_sub(before));
+        if kind == DELETED {
+            return;
+        }
         out.push(self.count);
         put_uv(out, self.bits.into());
         out.extend_from_slice(open);
@@ -95,6 +101,7 @@ impl Series {
             NONE => return Ok(series),
             FLOAT => Kind::Float,
             HISTOGRAM => Kind::Histogram,
+            DELETED => Kind::Deleted,
             _ => return Err(Damaged("a series is of no known kind")),
         };
         let mut before: Timestamp = 0;
@@ -104,7 +111,9 @@ impl Series {
             series.sealed = Some(Arc::new(chunk));
         }
         series.newest = before.wrapping_add(r.zz()?);
-        series.take_open(r)?;
+        if series.kind != Kind::Deleted {
+            series.take_open(r)?;
+        }
         series.truncate(floor, &mut Freed::default());
         totals.add(&series.totals());
         Ok(series)
@@ -112,17 +121,20 @@ impl Series {
 
     /// What the series holds.
     fn totals(&self) -> Totals {
-        let Some(open) = &self.open else {
+        if self.kind == Kind::None {
             return Totals::default();
-        };
+        }
         let mut totals = Totals {
-            series: 1,
-            chunks: 1,
+            series: self.has_samples().into(),
             samples: self.count.into(),
-            bytes: open.len() as u64,
-            span: None,
+            ..Totals::default()
         };
-        let mut oldest = first_timestamp(self.kind, open);
+        let mut oldest = self.newest;
+        if let Some(open) = &self.open {
+            totals.chunks += 1;
+            totals.bytes += open.len() as u64;
+            oldest = first_timestamp(self.kind, open);
+        }
         for chunk in chain(self.sealed.as_deref()) {
             totals.chunks += 1;
             totals.samples += chunk.samples();

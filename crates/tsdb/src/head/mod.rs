@@ -4,6 +4,7 @@
 //! series are created under the first, a commit becomes visible under the second, all at once.
 //! Readers hold them only to look labels up and to take references to chunks.
 
+mod delete;
 mod image;
 mod judge;
 mod order;
@@ -32,6 +33,7 @@ use index::Index;
 use order::Order;
 use series::{Growth, Series};
 
+pub use delete::ToDelete;
 pub(crate) use image::Totals;
 pub use judge::{Verdict, judge, min_valid};
 pub use replay::ReplayedRecords;
@@ -191,7 +193,7 @@ impl Data {
 
     /// Whether a series has samples at or above the floor.
     fn is_live(&self, sid: u32) -> bool {
-        let newest = self.series(sid).and_then(Series::newest);
+        let newest = self.series(sid).and_then(Series::newest_held);
         newest.is_some_and(|newest| newest >= self.floor)
     }
 

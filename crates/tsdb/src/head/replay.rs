@@ -31,6 +31,8 @@ pub struct ReplayedRecords {
     pub contained: u64,
     /// Samples left out because they lie below the floor: they are in blocks.
     pub below_floor: u64,
+    /// Samples restored, and then deleted as they had been.
+    pub deleted: u64,
     /// Records left out because they cannot be understood.
     pub bad_records: u64,
     /// What is wrong with the last of them.
@@ -100,6 +102,10 @@ impl HeadWriter {
             record::LOOSE_HISTOGRAMS => {
                 record::take_histograms(&mut payload, &mut scratch.columns)?;
                 self.replay_rows(scratch, true, found);
+                Ok(())
+            }
+            record::DELETION => {
+                found.deleted += self.replay_deletion(record.tenant, &mut payload)?;
                 Ok(())
             }
             _ => Err(Damaged("a record of an unknown kind")),

@@ -94,7 +94,7 @@ pub(super) fn decode_chunk(
     columns: &mut Columns,
 ) -> Result<(), Damaged> {
     match kind {
-        Kind::None => Ok(()),
+        Kind::None | Kind::Deleted => Ok(()),
         Kind::Float => xor::decode(bytes, count, &mut columns.timestamps, &mut columns.values),
         Kind::Histogram => decode_histograms(bytes, count, &mut columns.histograms),
     }

@@ -30,6 +30,9 @@ pub(crate) enum Kind {
     Float,
     /// Native histograms.
     Histogram,
+    /// The newest sample has been deleted. Its time still bounds what may come, and there is no
+    /// open chunk.
+    Deleted,
 }
 
 /// What a series changed in the head's accounts.
@@ -97,10 +100,24 @@ impl Series {
         self.kind
     }
 
-    /// The newest sample's timestamp.
+    /// The timestamp of the newest sample there ever was: what comes must be newer.
     #[inline]
     pub(crate) fn newest(&self) -> Option<Timestamp> {
         (self.kind != Kind::None).then_some(self.newest)
+    }
+
+    /// The timestamp of the newest sample there is.
+    #[inline]
+    pub(crate) fn newest_held(&self) -> Option<Timestamp> {
+        match self.kind {
+            Kind::Deleted => self.sealed.as_ref().map(|chunk| chunk.max),
+            _ => self.newest(),
+        }
+    }
+
+    /// Whether there is a sample.
+    pub(crate) fn has_samples(&self) -> bool {
+        self.open.is_some() || self.sealed.is_some()
     }
 
     /// Adds a float that has been judged. `scratch` is only for its memory.
@@ -186,7 +203,8 @@ impl Series {
     /// Finishes the open chunk, if it has samples, and starts one of `kind`.
     #[cold]
     #[inline(never)]
-    fn seal(&mut self, kind: Kind, scratch: &mut Scratch, growth: &mut Growth) {
+    pub(super) fn seal(&mut self, kind: Kind, scratch: &mut Scratch, growth: &mut Growth) {
+        growth.series = (!self.has_samples()).into();
         if let Some(open) = self.open.take() {
             let used = &open[..self.bits.div_ceil(8) as usize];
             finish_chunk(self.kind, used, self.count, scratch);
@@ -202,14 +220,13 @@ impl Series {
                 .wrapping_sub(open.len() as u64);
             self.sealed = Some(Arc::new(sealed));
         }
-        growth.series = (self.kind == Kind::None).into();
         growth.chunks += 1;
         let empty = XorTail::empty();
         (self.leading, self.trailing) = (empty.leading, empty.trailing);
         self.bits = HEADER_BITS;
         self.count = 0;
         self.kind = kind;
-        if kind == Kind::Float {
+        if kind != Kind::Histogram {
             self.histogram = None;
         }
     }
@@ -248,7 +265,8 @@ impl Series {
 
     /// Whether samples may lie in `range`. Cheap, and wrong only towards yes.
     pub(crate) fn may_overlap(&self, range: Range) -> bool {
-        self.newest().is_some_and(|newest| newest >= range.start)
+        self.newest_held()
+            .is_some_and(|newest| newest >= range.start)
             && (self.sealed.is_some() || self.open_first().is_none_or(|first| first < range.end))
     }
 
@@ -261,6 +279,7 @@ impl Series {
 
     /// Gives back the chunks that end below `floor`; a series that ends there, everything.
     pub(crate) fn truncate(&mut self, floor: Timestamp, freed: &mut Freed) {
+        let had_samples = self.has_samples();
         let is_dead = self.newest().is_some_and(|newest| newest < floor);
         let chain_cut = if is_dead {
             self.sealed.take()
@@ -277,14 +296,14 @@ impl Series {
         }
         if is_dead {
             let dead = std::mem::replace(self, Self::new());
-            freed.series += 1;
-            freed.chunks += 1;
             freed.samples += u64::from(dead.count);
             if let Some(open) = dead.open {
+                freed.chunks += 1;
                 freed.bytes += open.len() as u64;
                 freed.boxes.push(open);
             }
         }
+        freed.series += u64::from(had_samples && !self.has_samples());
     }
 
     fn open_first(&self) -> Option<Timestamp> {

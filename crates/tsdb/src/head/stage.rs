@@ -54,7 +54,7 @@ pub struct HeadWriter {
     pub(crate) loaded: bool,
     /// Memory of the last batch's series numbers.
     resolved: Vec<u32>,
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
     pub(super) replay_scratch: super::replay::Scratch,
     /// Above all numbers of unknown series that a replay met.
     pub(super) lost_until: u32,

@@ -20,6 +20,8 @@ pub(crate) const LOOSE_ROWS: u8 = 3;
 pub(crate) const LOOSE_HISTOGRAMS: u8 = 4;
 /// The name behind a tenant's number.
 pub(crate) const TENANT: u8 = 5;
+/// A tenant's samples of a range, of series that match, are no more.
+pub(crate) const DELETION: u8 = 6;
 
 /// A record's length is always written in this many bytes, so that it can be filled in later.
 const LEN_BYTES: usize = 4;
@@ -77,7 +79,8 @@ pub(crate) fn take<'a>(body: &mut Reader<'a>) -> Result<Record<'a>, Damaged> {
     })
 }
 
-fn put(out: &mut Vec<u8>, kind: u8, tenant: u32, payload: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a record.
+pub(crate) fn put(out: &mut Vec<u8>, kind: u8, tenant: u32, payload: impl FnOnce(&mut Vec<u8>)) {
     out.push(kind);
     put_uv(out, tenant.into());
     let at = out.len();

@@ -6,6 +6,7 @@
 //! deleted meanwhile.
 
 mod block;
+mod places;
 mod series;
 
 use std::collections::HashMap;
