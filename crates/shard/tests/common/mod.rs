@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ferula_coord::LocalCoord;
 use ferula_env::{Disk, SystemClock, SystemDisk};
 use ferula_model::{Labels, Matcher, Range, TenantId};
-use ferula_objects::LocalObjects;
+use ferula_objects::{LocalObjects, Objects};
 use ferula_shard::{Ack, Shard, ShardError, ShardParts, ShardSettings, UpkeepSettings};
 use ferula_storage::{
     Append, AppendError, Batch, Columns, Hints, LabelQuery, Origin, Report, SampleEntry, Select,
@@ -19,6 +19,7 @@ use ferula_storage::{
 };
 use ferula_tsdb::compact::Retention;
 use ferula_tsdb::log::Progress;
+use ferula_tsdb::manifest::delete_unnamed_blocks;
 use futures::executor::block_on;
 
 pub(crate) const HOUR: i64 = 60 * 60 * 1_000;
@@ -44,6 +45,7 @@ pub(crate) fn settings(dir: &Path) -> ShardSettings {
     }
 }
 
+/// Opens the one shard of a data directory, as the server does.
 pub(crate) fn try_open_on(
     disk: Arc<dyn Disk>,
     settings: ShardSettings,
@@ -51,10 +53,13 @@ pub(crate) fn try_open_on(
     let coord = Arc::new(LocalCoord::open(disk.clone(), &settings.dir)?);
     let objects =
         LocalObjects::open(disk.clone(), &settings.dir).map_err(ferula_coord::CoordError::from)?;
+    let objects: Arc<dyn Objects> = Arc::new(objects);
+    let shard = settings.number;
+    delete_unnamed_blocks(&objects).map_err(|source| ShardError::Block { shard, source })?;
     let parts = ShardParts {
         clock: SystemClock::shared(),
         disk,
-        objects: Arc::new(objects),
+        objects,
         coord,
     };
     Shard::open(settings, parts, &Progress::default())
