@@ -73,7 +73,7 @@ fn waiting_batches_share_a_commit() {
 fn what_waits_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(dir.path());
-    settings.queue_bytes_max = 20_000;
+    settings.queue_bytes_max = 1_000;
     let shard = try_open_on(ferula_env::SystemDisk::shared(), settings).unwrap();
     let batches: Vec<_> = (0..2_000)
         .map(|i| shard.append(batch(by_labels(labels("m", i)), 1_000, 1.0)))
@@ -85,7 +85,7 @@ fn what_waits_is_bounded() {
         .collect();
     assert!(!refused.is_empty());
     assert!(
-        refused[0].to_string().contains("no more than 20000 may"),
+        refused[0].to_string().contains("no more than 1000 may"),
         "{}",
         refused[0]
     );
