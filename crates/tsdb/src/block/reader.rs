@@ -25,6 +25,10 @@ pub struct Block {
     pub(super) root: Root,
 }
 
+/// Pages of samples of the series that was read last.
+#[derive(Default)]
+pub(super) struct HeldPages(Vec<(Place, Arc<SamplePage>)>);
+
 /// The identities of the series whose label sets are a page.
 struct Identities(Vec<u128>);
 
@@ -106,18 +110,26 @@ impl Block {
         Ok(())
     }
 
-    /// Appends all samples of a series, and the chunks that they are in.
+    /// Appends all samples of a series, and the chunks that they are in. Pages do not go through
+    /// the cache, where others are wanted more, but stay in `held` for the series' neighbours.
     pub(super) fn copy(
         &self,
         ordinal: u32,
+        held: &mut HeldPages,
         columns: &mut Columns,
         copied: &mut Vec<Copied>,
     ) -> Result<(), BlockError> {
         let (first, groups) = self.groups_of(ordinal)?;
+        let mut before = std::mem::take(&mut held.0);
         for found in groups.find(ordinal - first, Range::ALL) {
-            let page = self.samples(found)?;
+            let known = before.iter().position(|(place, _)| *place == found.place);
+            let page = match known {
+                Some(i) => before.swap_remove(i).1,
+                None => Arc::new(self.read_samples(found.place, found.of)?),
+            };
             let decoded = page.copy(found.series, columns, copied);
             decoded.map_err(|what| self.files.damaged(Of::Chunks, found.place, what))?;
+            held.0.push((found.place, page));
         }
         Ok(())
     }

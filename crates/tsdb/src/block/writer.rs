@@ -1,5 +1,6 @@
 //! Writing a block.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ferula_model::{Labels, Range, TenantId, Timestamp, Ulid};
@@ -15,6 +16,7 @@ use super::hash::{SampleHasher, identity};
 use super::index::TenantBuilder;
 use super::meta::{BlockMeta, TenantMeta};
 use super::page::{Copied, PAGE_SERIES, PageScratch, PageWriter, Slice};
+use super::reader::HeldPages;
 use super::sink::{ChunkSink, Sink};
 use super::times::TimesWriter;
 use super::{Block, BlockError, INDEX, META, key};
@@ -70,6 +72,8 @@ pub struct BlockWriter {
     scratch: PageScratch,
     times: TimesWriter,
     times_places: Vec<Place>,
+    /// Pages of the blocks that are copied.
+    held: HashMap<Ulid, HeldPages>,
     /// Series of the page that is not full yet, and behind them memory for more.
     pending: Vec<Pending>,
     waiting: usize,
@@ -117,6 +121,7 @@ impl BlockWriter {
             scratch: PageScratch::default(),
             times: TimesWriter::default(),
             times_places: Vec::new(),
+            held: HashMap::new(),
             pending: Vec::new(),
             waiting: 0,
             groups: Vec::new(),
@@ -160,10 +165,15 @@ impl BlockWriter {
         labels: &Labels,
         sources: &[(&Block, u32)],
     ) -> Result<(), BlockError> {
+        let mut held = std::mem::take(&mut self.held);
         let Pending { columns, copied } = self.next_pending();
-        for (block, ordinal) in sources {
-            block.copy(*ordinal, columns, copied)?;
-        }
+        let mut all = sources.iter();
+        let copied = all.try_for_each(|(block, ordinal)| {
+            let held = held.entry(block.meta().id).or_default();
+            block.copy(*ordinal, held, columns, copied)
+        });
+        self.held = held;
+        copied?;
         self.add(tenant, labels)
     }
 

@@ -6,15 +6,15 @@ use ferula_model::{Labels, Range, TenantId};
 use ferula_storage::{Columns, SeriesSource as _};
 
 use super::CompactError;
-use crate::block::{BlockError, BlockMeta, BlockWriter};
+use crate::block::{BlockError, BlockMeta, BlockWriter, LabelReader};
 use crate::view::{Shown, View, Whole};
 
 /// A place in a source: the series that comes next.
 struct Cursor<'a> {
-    block: &'a Shown,
     /// Whose series these are, and the ordinal behind their last.
     tenants: Vec<(&'a TenantId, u32)>,
     ordinal: u32,
+    reader: LabelReader<'a>,
     labels: Labels,
 }
 
@@ -26,9 +26,9 @@ impl<'a> Cursor<'a> {
             (&t.tenant, end)
         });
         let mut cursor = Self {
-            block,
             tenants: tenants.filter(|(_, end)| *end > 0).rev().collect(),
             ordinal: 0,
+            reader: block.block().label_reader(),
             labels: Labels::empty(),
         };
         Ok(cursor.load()?.then_some(cursor))
@@ -46,7 +46,7 @@ impl<'a> Cursor<'a> {
         if self.tenants.is_empty() {
             return Ok(false);
         }
-        self.labels = self.block.block().labels(self.ordinal)?;
+        self.labels = self.reader.labels(self.ordinal)?;
         Ok(true)
     }
 
@@ -78,16 +78,21 @@ pub fn merge(
         };
         let same = |cursor: &Cursor<'_>| cursor.key() == (Some(&tenant), &labels);
         let parts = cursors.iter().filter(|(_, cursor)| same(cursor));
-        let series = Whole {
-            view: view.clone(),
-            parts: parts
-                .map(|(number, cursor)| (*number, cursor.ordinal))
-                .collect(),
-            head: None,
-        };
-        samples.clear();
-        series.decode(Range::ALL, &mut samples)?;
-        if !samples.is_empty() {
+        let parts = parts.map(|(number, cursor)| (*number, cursor.ordinal));
+        let parts: Vec<(u32, u32)> = parts.collect();
+        let block = |number: u32| &view.blocks()[number as usize];
+        let whole = !view.overlaps() && !parts.iter().any(|&(n, o)| block(n).hides_of(o));
+        if whole {
+            let parts = parts.iter().map(|&(n, o)| (&**block(n).block(), o));
+            writer.copy(&tenant, &labels, &parts.collect::<Vec<_>>())?;
+        } else {
+            let series = Whole {
+                view: view.clone(),
+                parts,
+                head: None,
+            };
+            samples.clear();
+            series.decode(Range::ALL, &mut samples)?;
             writer.series(&tenant, &labels, &samples)?;
         }
         let mut ended = Vec::new();

@@ -1,6 +1,6 @@
 //! A block as a view shows it: without what has been deleted from it.
 
-use ferula_model::{Labels, Range};
+use ferula_model::Range;
 use ferula_storage::{Columns, LabelQuery, SelectError};
 
 use crate::block::{Block, BlockError};
@@ -49,6 +49,11 @@ impl Shown {
     /// Whether something of it is deleted.
     pub(crate) fn hides(&self) -> bool {
         !self.hidden.is_empty()
+    }
+
+    /// Whether samples of a series are deleted.
+    pub(crate) fn hides_of(&self, ordinal: u32) -> bool {
+        self.hidden(ordinal).next().is_some()
     }
 
     pub(super) fn range(&self) -> Range {
@@ -103,7 +108,7 @@ impl Shown {
         range: Range,
         columns: &mut Columns,
     ) -> Result<(), SelectError> {
-        if self.hidden(ordinal).next().is_none() {
+        if !self.hides_of(ordinal) {
             return self
                 .block
                 .decode(ordinal, range, columns)
@@ -121,10 +126,6 @@ impl Shown {
         columns.start_timestamps.append(&mut part.start_timestamps);
         columns.histograms.append(&mut part.histograms);
         Ok(())
-    }
-
-    pub(super) fn labels(&self, ordinal: u32) -> Result<Labels, SelectError> {
-        self.block.labels(ordinal).map_err(unreadable)
     }
 
     pub(super) fn identity(&self, ordinal: u32) -> Result<u128, SelectError> {

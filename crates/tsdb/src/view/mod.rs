@@ -133,13 +133,10 @@ impl Samples {
                 Some(ordinals) => ordinals,
                 None => block.select(&query.tenant, &[], query.range)?,
             };
-            let ordinals = limited(&ordinals, query.limit);
-            lists.push(
-                ordinals
-                    .iter()
-                    .map(|&o| block.labels(o))
-                    .collect::<Result<_, _>>()?,
-            );
+            let mut reader = block.block().label_reader();
+            let ordinals = limited(&ordinals, query.limit).iter();
+            let labels = ordinals.map(|&o| reader.labels(o).map_err(block::unreadable));
+            lists.push(labels.collect::<Result<_, _>>()?);
         }
         Ok(union(lists, query.limit))
     }
@@ -199,12 +196,13 @@ fn join(
         identities.zip(0u32..).collect();
     let from_head = all.len();
     for (number, block) in view.overlapping(request.range) {
+        let mut reader = block.block().label_reader();
         for ordinal in block.select(&request.tenant, &request.matchers, request.range)? {
             let at = match known.entry(block.identity(ordinal)?) {
                 Entry::Occupied(entry) => *entry.get(),
                 Entry::Vacant(entry) => {
                     all.push(Joined {
-                        labels: block.labels(ordinal)?,
+                        labels: reader.labels(ordinal).map_err(block::unreadable)?,
                         parts: Vec::new(),
                         head: None,
                     });
