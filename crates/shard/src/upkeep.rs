@@ -173,9 +173,7 @@ impl Upkeep {
         if self.expire()? {
             return Ok(true);
         }
-        let newest = self.parts.manifests.newest();
-        let floor = newest.floor.unwrap_or(Timestamp::MIN);
-        match compact::plan(&newest.blocks, &self.settings.ranges_ms, floor) {
+        match self.next_merge() {
             Some(job) => self.merge(&job, stop).map(|()| true),
             None => Ok(false),
         }
@@ -403,8 +401,23 @@ impl Upkeep {
         Ok(true)
     }
 
+    /// Bytes on disk that are no block's: the log, the checkpoint, and what the next merge is
+    /// going to write before it can delete anything.
     fn other_bytes(&self) -> u64 {
-        self.parts.log.segments.load(Ordering::Relaxed) * self.parts.segment_bytes
+        let newest = self.parts.manifests.newest();
+        let log = self.parts.log.segments.load(Ordering::Relaxed) * self.parts.segment_bytes;
+        let checkpoint = newest.checkpoint.as_ref().map_or(0, |c| c.bytes);
+        let job = self.next_merge().map_or(0, |job| {
+            let sources = newest.blocks.iter().filter(|b| job.sources.contains(&b.id));
+            sources.map(|b| b.bytes).sum()
+        });
+        log + checkpoint + job
+    }
+
+    fn next_merge(&self) -> Option<Job> {
+        let newest = self.parts.manifests.newest();
+        let floor = newest.floor.unwrap_or(Timestamp::MIN);
+        compact::plan(&newest.blocks, &self.settings.ranges_ms, floor)
     }
 
     fn writer(
