@@ -52,8 +52,9 @@ impl Samples {
                 found.entry(series.labels).or_default().head = Some(series.source);
             }
             for (number, block) in view.blocks().iter().enumerate() {
+                let mut reader = block.block().label_reader();
                 for ordinal in block.select(&query.tenant, matchers, Range::ALL)? {
-                    let places = found.entry(block.labels(ordinal)?).or_default();
+                    let places = found.entry(reader.labels(ordinal)?).or_default();
                     places.blocks.insert(number, ordinal);
                 }
             }
