@@ -11,7 +11,7 @@ use crate::placement::ShardMap;
 
 /// The part of a [`SeriesRef`] that numbers the series inside its shard. The rest is the
 /// shard's index in the map.
-const SID_BITS: u32 = 40;
+const SID_BITS: u32 = 52;
 
 /// The write path's fan-out.
 pub struct Router {
@@ -99,6 +99,11 @@ fn merge(whole: &mut Report, part: Report, shard: usize, original: &[u32]) {
     whole.histograms += part.histograms;
     whole.duplicates += part.duplicates;
     whole.series_created += part.series_created;
+    let of_shard = |SeriesRef(id)| SeriesRef(id | ((shard as u64) << SID_BITS));
+    let renamed = part.renamed.into_iter();
+    whole
+        .renamed
+        .extend(renamed.map(|(old, new)| (of_shard(old), of_shard(new))));
     for (word, n) in part.rejected {
         match whole.rejected.iter_mut().find(|(w, _)| *w == word) {
             Some((_, total)) => *total += n,
@@ -116,8 +121,7 @@ fn merge(whole: &mut Report, part: Report, shard: usize, original: &[u32]) {
             }),
     );
     for (i, known) in part.refs.into_iter().enumerate() {
-        let id = known.map(|SeriesRef(id)| SeriesRef(id | ((shard as u64) << SID_BITS)));
-        whole.refs[original[i] as usize] = id;
+        whole.refs[original[i] as usize] = known.map(of_shard);
     }
 }
 

@@ -6,6 +6,8 @@
 //! series are taken for one with a probability of 10⁻¹⁷ or less, so that no entry is ever
 //! verified by its labels, which would cost more than everything else here.
 
+use std::collections::HashMap;
+
 use ferula_storage::SeriesRef;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_128;
@@ -209,6 +211,15 @@ impl Cache {
     /// Forgets which series the line is.
     pub(crate) fn set_unknown(&mut self, entry: u32) {
         self.entries[entry as usize].flags_and_seen &= !(KNOWN | DROPPED);
+    }
+
+    /// Takes over references that the storage has changed.
+    pub(crate) fn rename(&mut self, renamed: &HashMap<SeriesRef, SeriesRef>) {
+        for entry in self.entries.iter_mut().filter(|e| e.has(KNOWN)) {
+            if let Some(new) = renamed.get(&SeriesRef(entry.reference)) {
+                entry.reference = new.0;
+            }
+        }
     }
 
     /// Forgets all references, keeping what is tracked: the storage no longer knows them.

@@ -1,6 +1,8 @@
 //! The series a scrape says about itself: `up` and its like.
 
 use ferula_model::{Labels, METRIC_NAME, Timestamp};
+use std::collections::HashMap;
+
 use ferula_storage::{Batch, Report, SampleEntry, SeriesKey, SeriesRef};
 
 /// Every series of a report; those from [`EXTRA`] on only with `extra_scrape_metrics`.
@@ -63,6 +65,13 @@ impl ReportSeries {
         let given = report.refs.iter().skip(self.at).take(self.len);
         for (known, given) in self.refs.iter_mut().zip(given) {
             *known = given.or(*known);
+        }
+    }
+
+    /// Takes over references that the storage has changed.
+    pub(crate) fn rename(&mut self, renamed: &HashMap<SeriesRef, SeriesRef>) {
+        for known in self.refs.iter_mut().flatten() {
+            *known = *renamed.get(known).unwrap_or(known);
         }
     }
 

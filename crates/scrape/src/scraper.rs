@@ -240,6 +240,7 @@ impl Scraper {
                     return Some(failure.unwrap_or(error.into()));
                 }
             };
+            self.rename(&report);
             let forgotten = report.rejected.iter().any(|(word, _)| *word == UNKNOWN_REF);
             if forgotten && may_repeat {
                 may_repeat = false;
@@ -307,6 +308,19 @@ impl Scraper {
             batch,
             pending: Vec::new(),
             counts: Counts::default(),
+        }
+    }
+
+    /// Takes over references that the storage has changed.
+    fn rename(&mut self, report: &Report) {
+        if report.renamed.is_empty() {
+            return;
+        }
+        let renamed = report.renamed.iter().copied().collect();
+        self.cache.rename(&renamed);
+        self.report.rename(&renamed);
+        for orphan in &mut self.orphans {
+            *orphan = *renamed.get(orphan).unwrap_or(orphan);
         }
     }
 

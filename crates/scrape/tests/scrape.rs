@@ -242,6 +242,28 @@ async fn the_content_type_must_be_known() {
 }
 
 #[tokio::test]
+async fn references_that_get_old_lose_nothing() {
+    let server = serve("a 1\nb 1\nc 1\n").await;
+    let world = World::with_target(&server, |_| {}).await;
+    let by_labels = world.store.by_labels();
+    // What vanishes with the first scrape after it is marked, too.
+    world.store.rename();
+    server.show("a 2\nc 2\n");
+    world.tick().await;
+    world.store.rename();
+    server.page.lock().status = "503 Busy";
+    world.tick().await;
+    world.store.rename();
+    server.page.lock().status = "200 OK";
+    world.tick().await;
+    assert_eq!(world.samples(&server, "a"), "1@10 2@20 stale@30 2@40");
+    assert_eq!(world.samples(&server, "b"), "1@10 stale@20");
+    assert_eq!(world.samples(&server, "c"), "1@10 2@20 stale@30 2@40");
+    assert_eq!(world.samples(&server, "up"), "1@10 1@20 0@30 1@40");
+    assert_eq!(world.store.by_labels(), by_labels);
+}
+
+#[tokio::test]
 async fn a_store_that_forgot_is_told_again() {
     let server = serve("a 1\nb 1\n").await;
     let world = World::with_target(&server, |_| {}).await;

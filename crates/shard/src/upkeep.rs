@@ -280,10 +280,36 @@ impl Upkeep {
         self.publish(next, &opened)?;
         self.parts.samples.head().truncate();
         self.cut = true;
+        self.rebase()?;
         self.parts.counts.cuts.fetch_add(1, Ordering::Relaxed);
         self.parts
             .counts
             .note_duration(self.parts.clock.monotonic().saturating_sub(started));
+        Ok(())
+    }
+
+    /// Gives up the series that have ended, if they are many.
+    fn rebase(&self) -> Result<(), UpkeepError> {
+        let head = self.head();
+        if !head.is_rebase_due() {
+            return Ok(());
+        }
+        let before = head.stats();
+        let prepared = head.prepare_rebase();
+        // What is left over is dropped here, not by the writer.
+        let retired = self.ask_writer(move |head, log| head.rebase(prepared, log))??;
+        if retired.is_some() {
+            drop(retired);
+            let (known, bytes) = (before.known, before.bytes);
+            let after = head.stats();
+            tracing::info!(
+                known,
+                bytes,
+                known_after = after.known,
+                bytes_after = after.bytes,
+                "gave up series that have ended"
+            );
+        }
         Ok(())
     }
 

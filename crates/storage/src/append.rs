@@ -246,6 +246,9 @@ pub struct Report {
     /// For each entry of [`Batch::series`] the reference to use from now on; empty if the batch
     /// named all its series by reference. `None` where the series could not be created.
     pub refs: Vec<Option<SeriesRef>>,
+    /// References of the batch that are getting old, each with the one to use from now on. The
+    /// old one is refused some hours later.
+    pub renamed: Vec<(SeriesRef, SeriesRef)>,
     /// How many samples were rejected, by [`Reason::word`].
     pub rejected: Vec<(&'static str, u64)>,
     /// The first [`REJECTIONS_MAX`] rejections.

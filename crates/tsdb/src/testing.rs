@@ -49,7 +49,7 @@ pub(crate) struct Store {
     taken: u64,
     /// What a manifest would say.
     floor: Timestamp,
-    checkpoint: Option<(String, Checkpoint)>,
+    checkpoint: Option<(String, Checkpoint, u64)>,
     pub(crate) found: ReplayedRecords,
     pub(crate) replayed: Replayed,
 }
@@ -76,7 +76,7 @@ impl Store {
         dir: tempfile::TempDir,
         epoch: u64,
         floor: Timestamp,
-        checkpoint: Option<(String, Checkpoint)>,
+        checkpoint: Option<(String, Checkpoint, u64)>,
     ) -> Self {
         let disk = SystemDisk::shared();
         let objects = LocalObjects::open(disk.clone(), dir.path()).unwrap();
@@ -91,7 +91,8 @@ impl Store {
             found: ReplayedRecords::default(),
         };
         let mut after = 0;
-        if let Some((key, checkpoint)) = &checkpoint {
+        if let Some((key, checkpoint, epoch)) = &checkpoint {
+            replaying.epoch = *epoch;
             let object = objects.open(key).unwrap();
             let loaded = replaying
                 .writer
@@ -177,12 +178,20 @@ impl Store {
             .write_checkpoint(&mark, IDENTITY, &mut object)
             .unwrap();
         assert_eq!(object.inner.finish().unwrap(), Created::New);
-        self.checkpoint = Some((key, written));
+        self.checkpoint = Some((key, written, self.epoch));
+    }
+
+    /// Gives up the series that have ended. Between beginning and end, `meanwhile` has its turn.
+    pub(crate) fn rebase(&mut self, meanwhile: impl FnOnce(&mut Self)) -> bool {
+        let prepared = self.head.prepare_rebase();
+        meanwhile(self);
+        let rebased = self.writer.rebase(prepared, &mut self.log).unwrap();
+        rebased.is_some()
     }
 
     /// Deletes the segments that the last checkpoint stands for; returns how many.
     pub(crate) fn delete_segments(&self) -> u64 {
-        let commit = self.checkpoint.as_ref().map_or(0, |(_, c)| c.commit);
+        let commit = self.checkpoint.as_ref().map_or(0, |(_, c, _)| c.commit);
         delete_segments(&SystemDisk, &self.log_dir(), commit, &self.stats).unwrap()
     }
 

@@ -351,6 +351,10 @@ async fn store(
         .iter()
         .any(|(word, _)| *word == Reason::UnknownRef.word())
     {
+        if !report.renamed.is_empty() {
+            // The next message tells the labels once and gets the references of today.
+            forget(api, message, &tenant);
+        }
         return Ok(joined(refused, report));
     }
     forget(api, message, &tenant);

@@ -92,6 +92,8 @@ struct Stored {
     refs: HashMap<Labels, u64>,
     series: BTreeMap<u64, (Labels, BTreeMap<i64, f64>)>,
     next: u64,
+    /// References that are getting old, with today's.
+    renamed: HashMap<u64, u64>,
     /// Batches taken.
     batches: usize,
     /// Series that came by their labels.
@@ -119,7 +121,13 @@ impl Store {
         let mut ids = Vec::new();
         for key in &batch.series {
             let id = match key {
-                SeriesKey::Ref(SeriesRef(id)) => *id,
+                SeriesKey::Ref(old) => match state.renamed.get(&old.0) {
+                    Some(&id) => {
+                        report.renamed.push((*old, SeriesRef(id)));
+                        id
+                    }
+                    None => old.0,
+                },
                 SeriesKey::Labels(labels) => {
                     assert!(!labels.metric_name().is_empty(), "{labels}");
                     state.by_labels += 1;
@@ -207,6 +215,14 @@ impl Store {
     /// Takes nothing from here on, or takes batches again.
     pub(crate) fn refuse(&self, refuse: bool) {
         self.state.lock().refuse = refuse;
+    }
+
+    /// Gives every series another reference; the old ones still do until the next time.
+    pub(crate) fn rename(&self) {
+        let base = self.state.lock().next;
+        self.renumber();
+        let mut state = self.state.lock();
+        state.renamed = state.series.keys().map(|id| (id - base, *id)).collect();
     }
 
     /// Gives every series another reference.

@@ -41,6 +41,12 @@ impl Head {
         identity: Identity,
         object: &mut dyn ObjectWriter,
     ) -> io::Result<Checkpoint> {
+        let _numbers = self.renumbering.read();
+        if self.index.read().generation != mark.dictionary.generation {
+            return Err(io::Error::other(
+                "series were renumbered since the mark was made",
+            ));
+        }
         let floor = self.floor();
         let mut out = Out::new(object)?;
         self.write_dictionary(mark, &mut out)?;

@@ -82,6 +82,26 @@ impl Index {
         }
     }
 
+    /// An empty index of the next generation, with the same tenants.
+    pub(crate) fn successor(&self) -> Self {
+        let mut new = Self::new(self.seed);
+        new.generation = self.generation.wrapping_add(1);
+        new.follow_tenants(self);
+        new
+    }
+
+    /// Adds the tenants that another index has beyond this one's.
+    pub(crate) fn follow_tenants(&mut self, other: &Self) {
+        for number in self.tenants.len() as u32..other.tenants.len() as u32 {
+            match other.is_known_tenant(number) {
+                true => {
+                    self.intern_tenant(&other.tenants[number as usize].id);
+                }
+                false => self.lose_tenants_until(number + 1),
+            }
+        }
+    }
+
     /// How many series there are, those not yet published included.
     pub(crate) fn len(&self) -> u32 {
         self.sets.len() as u32

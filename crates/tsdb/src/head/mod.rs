@@ -10,6 +10,7 @@ mod judge;
 mod order;
 mod postings;
 mod read;
+mod rebase;
 mod replay;
 mod scan;
 mod sealed;
@@ -31,11 +32,12 @@ use parking_lot::{Mutex, RwLock};
 
 use index::Index;
 use order::Order;
-use series::{Growth, Series};
+use series::{Freed, Growth, Series};
 
 pub use delete::ToDelete;
 pub(crate) use image::Totals;
 pub use judge::{Verdict, judge, min_valid};
+pub use rebase::{Rebase, Retired};
 pub use replay::ReplayedRecords;
 pub use stage::HeadWriter;
 pub use stats::{Cardinality, HeadStats};
@@ -66,6 +68,8 @@ pub struct Head {
     pub(crate) index: RwLock<Index>,
     pub(crate) data: RwLock<Data>,
     order: Mutex<Order>,
+    /// Held for reading by whoever keeps series' numbers from one lock to the next.
+    pub(crate) renumbering: RwLock<()>,
     /// Bytes held, as of the last commit.
     bytes: AtomicU64,
 }
@@ -87,6 +91,8 @@ pub(crate) struct Data {
     floor: Timestamp,
     /// Whether samples may be held that all lie below the floor.
     untruncated: bool,
+    /// Series that got their first sample since a renumbering was begun.
+    born: Option<Vec<u32>>,
 }
 
 impl Default for Data {
@@ -101,6 +107,7 @@ impl Default for Data {
             span: None,
             floor: Timestamp::MIN,
             untruncated: false,
+            born: None,
         }
     }
 }
@@ -112,6 +119,7 @@ impl Head {
             index: RwLock::new(Index::new(settings.hash_seed)),
             data: RwLock::new(Data::default()),
             order: Mutex::default(),
+            renumbering: RwLock::default(),
             bytes: AtomicU64::new(0),
             settings,
         });
@@ -184,11 +192,25 @@ impl Data {
         self.span = totals.span.map(above);
     }
 
-    fn note(&mut self, growth: Growth) {
+    #[inline]
+    fn note(&mut self, sid: u32, growth: Growth) {
         self.bytes = self.bytes.wrapping_add(growth.bytes);
         self.chunks += growth.chunks;
-        self.live += growth.series;
         self.samples += 1;
+        if growth.series > 0 {
+            self.live += growth.series;
+            if let Some(born) = &mut self.born {
+                born.push(sid);
+            }
+        }
+    }
+
+    /// Takes what series gave back off the accounts.
+    fn give_back(&mut self, freed: &Freed) {
+        self.bytes = self.bytes.wrapping_sub(freed.bytes);
+        self.chunks -= freed.chunks;
+        self.samples -= freed.samples;
+        self.live -= freed.series;
     }
 
     /// Whether a series has samples at or above the floor.

@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use ferula_model::{LABEL_LEN_MAX, Labels, TenantId};
 
-use super::index::SERIES_MAX;
+use super::index::{Index, SERIES_MAX};
+use super::rebase::Renumbering;
 use super::{Data, HeadWriter, WARM_ROWS};
 use crate::Damaged;
 use crate::bytes::Reader;
@@ -52,6 +53,13 @@ impl HeadWriter {
     pub fn replay(&mut self, body: &[u8], found: &mut ReplayedRecords) {
         let mut scratch = std::mem::take(&mut self.replay_scratch);
         let mut r = Reader::new(body);
+        if record::take_generation(&mut r) != self.head.index.read().generation {
+            note_bad(
+                found,
+                Damaged("series have other numbers: a record before is lost"),
+            );
+            r = Reader::new(&[]);
+        }
         while !r.is_empty() {
             let record = match record::take(&mut r) {
                 Ok(record) => record,
@@ -79,6 +87,7 @@ impl HeadWriter {
         let mut data = self.head.data.write();
         data.extend_to(series);
         let bytes = data.bytes + index.bytes() + u64::from(series) * 4;
+        self.previous = Renumbering::default();
         self.head.bytes.store(bytes, Ordering::Relaxed);
         self.replay_scratch = Scratch::default();
     }
@@ -108,6 +117,7 @@ impl HeadWriter {
                 found.deleted += self.replay_deletion(record.tenant, &mut payload)?;
                 Ok(())
             }
+            record::REBASE => self.replay_rebase(&mut payload),
             _ => Err(Damaged("a record of an unknown kind")),
         }
     }
@@ -201,6 +211,32 @@ impl HeadWriter {
         result
     }
 
+    fn replay_rebase(&mut self, payload: &mut Reader<'_>) -> Result<(), Damaged> {
+        let head = self.head.clone();
+        let index = head.index.read();
+        let mut new = index.successor();
+        if payload.uv32()? != new.generation {
+            return Err(Damaged("series are renumbered out of order"));
+        }
+        for _ in 0..payload.uv()? {
+            let text = payload.str()?;
+            if text.len() > LABEL_LEN_MAX {
+                return Err(Damaged("a label is too long"));
+            }
+            new.symbols.push_logged(text);
+        }
+        let count = payload.uv()?;
+        if count > u64::from(index.len()) + u64::from(LOST_MAX) {
+            return Err(Damaged("more series are renumbered than there are"));
+        }
+        let mut numbers = Vec::new();
+        record::take_column(payload, count as usize, &mut numbers)?;
+        let ids = successors(&index, &numbers, &mut new);
+        drop(index);
+        drop(self.renumber(&ids, new));
+        Ok(())
+    }
+
     fn replay_rows(
         &mut self,
         scratch: &mut Scratch,
@@ -243,7 +279,7 @@ impl HeadWriter {
                 } else {
                     series.push_float(timestamp, columns.floats[i], &mut scratch.chunk)
                 };
-                data.note(growth);
+                data.note(sid, growth);
                 found.samples += 1;
                 let (oldest, newest) = span.unwrap_or((timestamp, timestamp));
                 span = Some((oldest.min(timestamp), newest.max(timestamp)));
@@ -253,6 +289,32 @@ impl HeadWriter {
             data.widen(oldest, newest);
         }
     }
+}
+
+/// Creates the series that have these numbers so far in a new index. What is not known, because
+/// its definition is lost, keeps a number that stands for nothing.
+fn successors(index: &Index, numbers: &[i64], new: &mut Index) -> Vec<Option<u32>> {
+    let mut taken = vec![false; index.len() as usize];
+    let mut ids = Vec::with_capacity(numbers.len());
+    for &number in numbers {
+        let known = u32::try_from(number)
+            .ok()
+            .filter(|&sid| index.is_known(sid));
+        let id = known.filter(|&sid| !std::mem::replace(&mut taken[sid as usize], true));
+        ids.push(id);
+        match id {
+            Some(sid) => {
+                let (tenant, labels) = (index.pairs_of(sid).0, index.labels(sid));
+                let hash = new.hash(tenant, &labels);
+                new.create(tenant, hash, &labels);
+            }
+            None => {
+                let next = new.len() + 1;
+                new.lose_until(next);
+            }
+        }
+    }
+    ids
 }
 
 fn note_bad(found: &mut ReplayedRecords, damaged: Damaged) {

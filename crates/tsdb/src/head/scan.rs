@@ -25,6 +25,7 @@ impl Head {
         range: Range,
         mut visit: impl FnMut(&TenantId, &Labels, &Columns) -> Result<(), E>,
     ) -> Result<(), E> {
+        let _numbers = self.renumbering.read();
         let mut columns = Columns::default();
         for (number, tenant) in self.tenants_by_name() {
             let ids = self.sorted(self.with_samples(number, range));

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ferula_model::{Histogram, Labels, Range, Timestamp, Value, is_stale};
-use ferula_storage::{
-    AppendError, Batch, Columns, Reason, Rejection, Report, SeriesKey, SeriesRef,
-};
+use ferula_storage::{AppendError, Batch, Columns, Reason, Rejection, Report, SeriesKey};
 use std::collections::HashMap;
 
+use super::rebase::{Renumbering, reference};
 use super::series::Kind;
 use super::{BYTES_MAX_SETTING, Data, Head, Verdict, WARM_ROWS, judge, min_valid};
 use crate::chunk::column::Scratch;
@@ -43,7 +42,7 @@ pub struct HeadWriter {
     tails: Vec<Tail>,
     /// For each series an index into `tails`, which is wrong unless the tail there says it is
     /// this series': so nothing need be cleared between commits.
-    tail_of: Vec<u32>,
+    pub(super) tail_of: Vec<u32>,
     /// Where each batch's rows end, and its tenant.
     batches: Vec<(usize, u32)>,
     span: Option<(Timestamp, Timestamp)>,
@@ -58,6 +57,8 @@ pub struct HeadWriter {
     pub(super) replay_scratch: super::replay::Scratch,
     /// Above all numbers of unknown series that a replay met.
     pub(super) lost_until: u32,
+    /// From the references before the last renumbering to those of today.
+    pub(super) previous: Renumbering,
 }
 
 /// A staged sample.
@@ -122,6 +123,7 @@ impl HeadWriter {
             scratch: Scratch::default(),
             replay_scratch: super::replay::Scratch::default(),
             lost_until: 0,
+            previous: Renumbering::default(),
         }
     }
 
@@ -173,10 +175,17 @@ impl HeadWriter {
         self.rows.is_empty()
     }
 
+    /// Bytes of memory that grow with the number of series.
+    pub(super) fn bytes(&self) -> u64 {
+        self.tail_of.capacity() as u64 * 4 + self.previous.bytes()
+    }
+
     /// Appends the records that define what staged samples refer to and the log does not
     /// define yet, until `out` has about `bytes_max` bytes. Returns how far the log goes once
-    /// they are in it; to be told so with [`Self::defined`].
+    /// they are in it; to be told so with [`Self::defined`]. A frame begins with them, even if
+    /// there are none.
     pub fn encode_definitions(&self, out: &mut Vec<u8>, bytes_max: usize) -> Dictionary {
+        record::put_generation(out, self.logged.generation);
         record::put_dictionary(out, &self.head.index.read(), self.logged, bytes_max)
     }
 
@@ -217,13 +226,13 @@ impl HeadWriter {
                 } else {
                     series.push_float(row.timestamp, row.value, &mut self.scratch)
                 };
-                data.note(growth);
+                data.note(row.sid, growth);
             }
         }
         if let Some((oldest, newest)) = self.span {
             data.widen(oldest, newest);
         }
-        let bytes = data.bytes + index_bytes + self.tail_of.capacity() as u64 * 4;
+        let bytes = data.bytes + index_bytes + self.bytes();
         // Under the lock, as a truncation takes off what it frees.
         self.head.bytes.store(bytes, Ordering::Relaxed);
         drop(data);
@@ -262,16 +271,20 @@ impl HeadWriter {
     fn resolve(&mut self, batch: &Batch, min_valid: Timestamp, report: &mut Report) -> u32 {
         let head = self.head.clone();
         let index = head.index.read();
-        let known = index.len();
         let number = index.tenant_number(&batch.tenant);
         self.resolved.clear();
         let mut missing = false;
         for key in &batch.series {
             let sid = match key {
-                SeriesKey::Ref(SeriesRef(id)) => u32::try_from(*id)
-                    .ok()
-                    .filter(|sid| *sid < known)
-                    .unwrap_or(UNKNOWN),
+                SeriesKey::Ref(given) => match self.number_of(*given, &index) {
+                    Some((sid, false)) => sid,
+                    Some((sid, true)) => {
+                        let renamed = reference(sid, index.generation);
+                        report.renamed.push((*given, renamed));
+                        sid
+                    }
+                    None => UNKNOWN,
+                },
                 SeriesKey::Labels(labels) => {
                     let found = number
                         .and_then(|tenant| index.find(tenant, index.hash(tenant, labels), labels));
@@ -294,7 +307,8 @@ impl HeadWriter {
             .any(|key| matches!(key, SeriesKey::Labels(_)))
         {
             let refs = self.resolved.iter();
-            let known = |sid: &u32| (*sid < NO_ROOM).then_some(SeriesRef((*sid).into()));
+            let generation = self.head.index.read().generation;
+            let known = |sid: &u32| (*sid < NO_ROOM).then(|| reference(*sid, generation));
             report.refs = refs.map(known).collect();
         }
         tenant

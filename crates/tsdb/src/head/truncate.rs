@@ -51,16 +51,14 @@ impl Head {
             let data = self.data.read();
             (data.floor, data.len)
         };
+        let _numbers = self.renumbering.read();
         for from in (0..series).step_by(SLICE_SERIES as usize) {
             let mut freed = Freed::default();
             let mut data = self.data.write();
             for sid in from..series.min(from + SLICE_SERIES) {
                 data.series_mut(sid).truncate(floor, &mut freed);
             }
-            data.bytes = data.bytes.wrapping_sub(freed.bytes);
-            data.chunks -= freed.chunks;
-            data.samples -= freed.samples;
-            data.live -= freed.series;
+            data.give_back(&freed);
             let less = |bytes: u64| Some(bytes.saturating_sub(freed.bytes));
             let _ = self
                 .bytes

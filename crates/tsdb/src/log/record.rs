@@ -22,6 +22,11 @@ pub(crate) const LOOSE_HISTOGRAMS: u8 = 4;
 pub(crate) const TENANT: u8 = 5;
 /// A tenant's samples of a range, of series that match, are no more.
 pub(crate) const DELETION: u8 = 6;
+/// Series are renumbered: who stays, in order of the new numbers, and all symbols anew.
+pub(crate) const REBASE: u8 = 7;
+/// How often series were renumbered before this frame; stands at its beginning, in the place of
+/// the tenant, if that is not 0.
+pub(crate) const GENERATION: u8 = 8;
 
 /// A record's length is always written in this many bytes, so that it can be filled in later.
 const LEN_BYTES: usize = 4;
@@ -77,6 +82,40 @@ pub(crate) fn take<'a>(body: &mut Reader<'a>) -> Result<Record<'a>, Damaged> {
         tenant,
         payload,
     })
+}
+
+/// Begins a frame.
+pub(crate) fn put_generation(out: &mut Vec<u8>, generation: u32) {
+    if generation > 0 {
+        put(out, GENERATION, generation, |_| ());
+    }
+}
+
+/// Takes what [`put_generation`] put.
+pub(crate) fn take_generation(body: &mut Reader<'_>) -> u32 {
+    let mut ahead = body.clone();
+    match take(&mut ahead) {
+        Ok(record) if record.kind == GENERATION => {
+            *body = ahead;
+            record.tenant
+        }
+        _ => 0,
+    }
+}
+
+/// Appends the record that makes series `ids` those of `index`, in this order.
+pub(crate) fn put_rebase(out: &mut Vec<u8>, index: &Index, ids: &[u32]) {
+    put(out, REBASE, 0, |out| {
+        put_uv(out, index.generation.into());
+        put_uv(out, index.symbols.len().into());
+        for symbol in 0..index.symbols.len() {
+            let text = index.symbols.get(symbol);
+            put_uv(out, text.len() as u64);
+            out.extend_from_slice(text.as_bytes());
+        }
+        put_uv(out, ids.len() as u64);
+        put_column(out, ids.iter().map(|&sid| sid.into()));
+    });
 }
 
 /// Appends a record.
@@ -263,7 +302,11 @@ fn put_run(out: &mut Vec<u8>, (difference, count): (u64, u64)) {
     }
 }
 
-fn take_column(r: &mut Reader<'_>, count: usize, out: &mut Vec<i64>) -> Result<(), Damaged> {
+pub(crate) fn take_column(
+    r: &mut Reader<'_>,
+    count: usize,
+    out: &mut Vec<i64>,
+) -> Result<(), Damaged> {
     out.clear();
     out.reserve(count);
     let mut value = 0i64;
@@ -403,6 +446,30 @@ mod tests {
         ];
         // 1000 takes zz 2000 << 2 = 8000.
         assert_eq!(out, expected);
+    }
+
+    /// Who stays, with their symbols; and how a frame begins from then on.
+    #[test]
+    fn golden_rebase() {
+        let mut index = Index::new(0).successor();
+        let tenant = index.intern_tenant(&ferula_model::TenantId::anonymous());
+        let labels = ferula_model::Labels::from_pairs([("a", "b")]);
+        index.create(tenant, index.hash(tenant, &labels), &labels);
+        let mut out = Vec::new();
+        put_generation(&mut out, 0);
+        put_generation(&mut out, 2);
+        put_rebase(&mut out, &index, &[5]);
+        let expected = [
+            8, 2, 0x80, 0x80, 0x80, 0x00, // generation 2
+            7, 0, 0x88, 0x80, 0x80, 0x00, // eight bytes
+            1, 2, 1, b'a', 1, b'b', // the first generation, two symbols
+            1, 40, // one series, which was number 5
+        ];
+        assert_eq!(out, expected);
+        let mut r = Reader::new(&out);
+        assert_eq!(take_generation(&mut r), 2);
+        assert_eq!(take_generation(&mut r), 0);
+        assert_eq!(take(&mut r).map(|r| r.kind), Ok(REBASE));
     }
 
     #[test]
