@@ -3,7 +3,7 @@
 //!
 //! Meets Ferula only as a binary, over its ports and files, so that a mistake in our codecs cannot
 //! hide itself. Code of ours is linked by [`differential`], to make up samples and queries that
-//! another server judges, by `tests/scripts`, for what is expected, and by `tests/prometheus_files`,
+//! another server judges, by `tests/scripts`, for what is expected, and by `tests/migrate`,
 //! whose files the reference's tools write and judge; what the server does comes over the wire
 //! there, too. Start with [`server::Server`], then `tests/`.
 #![allow(clippy::disallowed_methods, clippy::print_stderr, clippy::print_stdout)] // test tool: real time, disk and ports

@@ -11,6 +11,7 @@ mod process;
 mod reload;
 mod serve;
 mod settings;
+mod tsdb;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,7 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(flags::add_to(serve))
+        .subcommand(tsdb::command())
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let matches = command().get_matches();
     match matches.subcommand() {
         Some(("serve", given)) => serve::run(flags::Given::new(given.clone())),
+        Some(("tsdb", given)) => tsdb::run(given),
         _ => ExitCode::from(2),
     }
 }

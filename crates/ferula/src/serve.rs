@@ -34,13 +34,13 @@ use crate::settings::Settings;
 use crate::{flags, logging};
 
 /// The one shard of a server that is alone.
-const SHARD: u32 = 0;
+pub(crate) const SHARD: u32 = 0;
 
 /// Size of a log segment file.
-const SEGMENT_BYTES: u64 = 64 << 20;
+pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// Bytes of batches that may wait for the shard's writer.
-const QUEUE_BYTES_MAX: u64 = 256 << 20;
+pub(crate) const QUEUE_BYTES_MAX: u64 = 256 << 20;
 
 /// Samples of one tenant that may wait for the log: 16 requests of the largest usual size.
 const IN_FLIGHT_SAMPLES_MAX: u64 = 4_000_000;

@@ -23,4 +23,4 @@ pub use fence::{Admitted, Fence};
 pub use life::{Effect, Event, State, step};
 pub use shard::{Ack, Shard, ShardError, ShardParts, ShardSettings};
 pub use stats::{ShardStats, UpkeepStats, VerdictCounts};
-pub use upkeep::{UpkeepError, UpkeepSettings};
+pub use upkeep::{Adopted, UpkeepError, UpkeepSettings};

@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use crate::keeper::Keeper;
 use crate::queue::{Queue, unavailable};
 use crate::stats::{UpkeepCounts, Verdicts};
-use crate::upkeep::{Upkeep, UpkeepError, UpkeepParts, UpkeepSettings, open_view};
+use crate::upkeep::{Adopted, Upkeep, UpkeepError, UpkeepParts, UpkeepSettings, open_view};
 use crate::writer::Writer;
 use crate::{Admitted, Effect, Event, Fence, ShardStats, State, step};
 
@@ -288,6 +288,12 @@ impl Shard {
     /// Writes blocks from which something was deleted anew, without it; on this thread.
     pub fn clean(&self) -> Result<(), UpkeepError> {
         self.keeper.with(|upkeep, stop| upkeep.clean(stop))
+    }
+
+    /// Reads blocks that others have written into the shard's store, of samples from elsewhere,
+    /// and shows them: all or none. Where the shard has a value already, that one stays.
+    pub fn adopt(&self, blocks: &[Adopted]) -> Result<(), UpkeepError> {
+        self.keeper.with(|upkeep, _| upkeep.adopt(blocks))
     }
 
     /// Takes no more samples, finishes those taken, makes everything durable. Blocks until

@@ -19,7 +19,9 @@ use ferula_tsdb::checkpoint;
 use ferula_tsdb::compact::{self, CompactError, Expiry, Job, Retention};
 use ferula_tsdb::log::segment::Identity;
 use ferula_tsdb::log::{Log, LogError, LogStats, delete_segments};
-use ferula_tsdb::manifest::{BlockEntry, CheckpointRef, Manifest, ManifestError, Manifests};
+use ferula_tsdb::manifest::{
+    BlockEntry, CheckpointRef, Manifest, ManifestError, Manifests, RANK_OF_IMPORTS,
+};
 use ferula_tsdb::view::{Samples, Shown, View};
 use ferula_tsdb::{Head, HeadWriter};
 
@@ -105,6 +107,15 @@ impl UpkeepError {
     }
 }
 
+/// A block that someone else has written into the shard's store.
+#[derive(Clone, Debug)]
+pub struct Adopted {
+    /// Which one.
+    pub id: Ulid,
+    /// What it was made of, to be remembered.
+    pub sources: Vec<Ulid>,
+}
+
 /// A manifest of which it is not known whether it is in force.
 struct Pending {
     next: Manifest,
@@ -177,6 +188,23 @@ impl Upkeep {
             Some(job) => self.merge(&job, stop).map(|()| true),
             None => Ok(false),
         }
+    }
+
+    /// Shows blocks that others have written, of samples from elsewhere: all or none.
+    pub(crate) fn adopt(&mut self, adopted: &[Adopted]) -> Result<(), UpkeepError> {
+        self.settle()?;
+        let opened = adopted.iter().map(|adopted| self.verified(adopted.id));
+        let opened = opened.collect::<Result<Vec<_>, _>>()?;
+        let mut next = self.parts.manifests.newest().clone();
+        let rank = RANK_OF_IMPORTS + next.version + 1;
+        for (block, adopted) in opened.iter().zip(adopted) {
+            let level = block.meta().level.max(1);
+            next.blocks.push(BlockEntry {
+                level,
+                ..entry(block.meta(), rank, adopted.sources.clone())
+            });
+        }
+        self.publish(next, &opened)
     }
 
     /// Writes blocks from which something was deleted anew, without it.
@@ -384,7 +412,10 @@ impl Upkeep {
         let sources: Vec<_> = view.blocks().iter().filter(is_source).cloned().collect();
         let level = sources.iter().map(|s| s.entry().level).max().unwrap_or(0) + 1;
         let rank = sources.iter().map(|s| s.entry().rank).min().unwrap_or(0);
-        let origins: Vec<Ulid> = sources.iter().flat_map(|s| origins(s.entry())).collect();
+        let mut origins: Vec<Ulid> = sources.iter().flat_map(|s| origins(s.entry())).collect();
+        // Several blocks may have been made of one import.
+        origins.sort_unstable();
+        origins.dedup();
         let (id, writer) = self.writer(job.range, level, origins.clone())?;
         let written = self.or_delete(id, |_| compact::merge(&sources, writer, stop))?;
         let mut next = self.parts.manifests.newest().clone();
@@ -580,7 +611,7 @@ fn shown(
             (None, None) => unreachable!("a manifest names what was shown or has been opened"),
         }
     }
-    Ok(View::new(version, blocks))
+    Ok(View::new(version, floor(manifest), blocks))
 }
 
 /// Opens all blocks of a manifest.
@@ -596,8 +627,13 @@ pub(crate) fn open_view(
     let blocks = manifest.blocks.iter().map(open);
     Ok(View::new(
         manifest.version,
+        floor(manifest),
         blocks.collect::<Result<_, BlockError>>()?,
     ))
+}
+
+fn floor(manifest: &Manifest) -> Timestamp {
+    manifest.floor.unwrap_or(Timestamp::MIN)
 }
 
 /// What a manifest says of a block that was just written.

@@ -13,6 +13,7 @@ mod bytes;
 pub mod checkpoint;
 mod chunk;
 pub mod compact;
+pub mod export;
 mod head;
 pub mod import;
 pub mod log;

@@ -22,13 +22,13 @@ pub fn identity(labels: &Labels) -> u128 {
 }
 
 /// Adds up the hashes of one series' samples.
-pub(super) struct SampleHasher {
+pub(crate) struct SampleHasher {
     tenant: u64,
     encoded: Vec<u8>,
 }
 
 impl SampleHasher {
-    pub(super) fn new(tenant: &TenantId) -> Self {
+    pub(crate) fn new(tenant: &TenantId) -> Self {
         Self {
             tenant: xxh3_64(tenant.as_str().as_bytes()),
             encoded: Vec::new(),
@@ -36,7 +36,7 @@ impl SampleHasher {
     }
 
     /// The sum over the samples of the series with this identity.
-    pub(super) fn sum(&mut self, identity: u128, samples: &Columns) -> u128 {
+    pub(crate) fn sum(&mut self, identity: u128, samples: &Columns) -> u128 {
         let seeds = (
             identity as u64 ^ self.tenant,
             (identity >> 64) as u64 ^ self.tenant.rotate_left(32),

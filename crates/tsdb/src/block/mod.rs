@@ -36,6 +36,7 @@ use crate::Damaged;
 
 pub use cache::{BlockCache, CacheStats};
 pub use examine::{Part, examine};
+pub(crate) use hash::SampleHasher;
 pub use hash::identity;
 pub use labels::LabelReader;
 pub use meta::{BlockMeta, ObjectMeta, TenantMeta};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ferula_model::{Labels, Range, TenantId};
+use ferula_model::{Labels, Range, TenantId, Timestamp};
 use ferula_storage::{Columns, SeriesSource as _};
 
 use super::CompactError;
@@ -63,7 +63,7 @@ pub fn merge(
     mut writer: BlockWriter,
     stop: &dyn Fn() -> bool,
 ) -> Result<Option<BlockMeta>, CompactError> {
-    let view = Arc::new(View::new(0, sources.to_vec()));
+    let view = Arc::new(View::new(0, Timestamp::MAX, sources.to_vec()));
     let mut cursors = Vec::new();
     for (number, block) in (0u32..).zip(view.blocks()) {
         cursors.extend(Cursor::new(block)?.map(|cursor| (number, cursor)));
@@ -117,7 +117,8 @@ fn check(sources: &[Arc<Shown>], written: Option<&BlockMeta>) -> Result<(), Comp
     let metas = || sources.iter().map(|s| s.block().meta());
     let expected: u64 = metas().map(|m| m.samples).sum();
     let found = written.map_or(0, |m| m.samples);
-    let left_out = sources.iter().any(|s| s.hides()) || View::new(0, sources.to_vec()).overlaps();
+    let left_out = sources.iter().any(|s| s.hides())
+        || View::new(0, Timestamp::MAX, sources.to_vec()).overlaps();
     let hash = metas().fold(0u128, |all, m| all.wrapping_add(m.hash));
     let same = match left_out {
         true => found <= expected,

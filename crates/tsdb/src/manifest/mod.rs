@@ -14,6 +14,14 @@ use ferula_model::{MatchOp, Matcher, Range, TenantId, Timestamp, Ulid};
 pub use commit::{ManifestError, Manifests};
 pub use sweep::delete_unnamed_blocks;
 
+/// The rank the head's samples have beside those of blocks: behind every block that was cut from
+/// it.
+pub const RANK_OF_HEAD: u64 = 1 << 61;
+
+/// Blocks of imported samples have ranks from here on, behind the head: an import never changes
+/// a value that was acknowledged.
+pub const RANK_OF_IMPORTS: u64 = 1 << 62;
+
 /// One version of what a shard consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {

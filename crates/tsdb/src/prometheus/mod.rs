@@ -4,11 +4,12 @@
 //! not what the format says are errors with file and position, never a panic, and never make
 //! the reader ask for more memory than there are bytes to justify it.
 //!
-//! Start with [`Block`], [`WalHead`] and [`BlockWriter`].
+//! Start with [`DataDir`], then [`Block`] and [`WalHead`]; what is written is a [`BlockWriter`]'s.
 
 mod block;
 mod chunk;
 mod cut;
+mod data_dir;
 mod encode_histograms;
 mod error;
 mod floats;
@@ -30,6 +31,7 @@ mod write_index;
 
 pub use block::Block;
 pub use chunk::decode as decode_chunk;
+pub use data_dir::DataDir;
 pub use error::Error;
 pub use gather::Gather;
 pub use index::{ChunkRef, Entry, Index};

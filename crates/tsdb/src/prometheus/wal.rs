@@ -7,7 +7,7 @@
 //! a staleness marker may stand before the histograms it follows.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ferula_env::Disk;
@@ -51,30 +51,21 @@ impl WalHead {
         min_valid: Timestamp,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Self, Error> {
-        let wal = data.join(WAL);
-        let names = disk.list(&wal)?;
-        let checkpoints = names.iter().filter_map(|name| {
-            let number: u64 = name.strip_prefix(CHECKPOINT)?.parse().ok()?;
-            Some((number, name))
-        });
-        let checkpoint = checkpoints.max();
-        let mut files = Vec::new();
-        if let Some((_, name)) = checkpoint {
-            files.extend(segments(disk, &wal.join(name), 0)?);
-        }
-        let after = checkpoint.map_or(0, |(number, _)| number + 1);
-        files.extend(segments(disk, &wal, after)?);
-        let late = segments(disk, &data.join(LATE), 0)?;
+        let Files { in_order, late } = files(disk, data)?;
         let mut head = Self {
             min_valid,
             ..Self::default()
         };
-        let (in_order, total) = (files.len(), (files.len() + late.len()) as u64);
-        for (i, path) in files.iter().chain(&late).enumerate() {
-            progress(i as u64, total);
-            head.late = i >= in_order;
-            let last = i + 1 == in_order || i as u64 + 1 == total;
-            head.segment(Segment::new(Window::open(disk, path)?), last)?;
+        let total = (in_order.len() + late.len()) as u64;
+        let mut done = 0;
+        for (files, late) in [(in_order, false), (late, true)] {
+            head.late = late;
+            for (i, path) in files.iter().enumerate() {
+                progress(done, total);
+                done += 1;
+                let segment = Segment::new(Window::open(disk, path)?);
+                head.segment(segment, i + 1 == files.len())?;
+            }
         }
         progress(total, total);
         Ok(head)
@@ -192,8 +183,39 @@ impl Records for WalHead {
     }
 }
 
+/// The files of a log, in the order in which they are read.
+pub(crate) struct Files {
+    in_order: Vec<PathBuf>,
+    late: Vec<PathBuf>,
+}
+
+impl Files {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.in_order.iter().chain(&self.late)
+    }
+}
+
+/// The newest checkpoint, the segments behind it, and the log of samples that came late.
+pub(crate) fn files(disk: &dyn Disk, data: &Path) -> Result<Files, Error> {
+    let wal = data.join(WAL);
+    let names = disk.list(&wal)?;
+    let checkpoints = names.iter().filter_map(|name| {
+        let number: u64 = name.strip_prefix(CHECKPOINT)?.parse().ok()?;
+        Some((number, name))
+    });
+    let checkpoint = checkpoints.max();
+    let mut in_order = Vec::new();
+    if let Some((_, name)) = checkpoint {
+        in_order.extend(segments(disk, &wal.join(name), 0)?);
+    }
+    let after = checkpoint.map_or(0, |(number, _)| number + 1);
+    in_order.extend(segments(disk, &wal, after)?);
+    let late = segments(disk, &data.join(LATE), 0)?;
+    Ok(Files { in_order, late })
+}
+
 /// The segments of a folder from a number on, in order; none if there is no folder.
-fn segments(disk: &dyn Disk, folder: &Path, from: u64) -> Result<Vec<std::path::PathBuf>, Error> {
+fn segments(disk: &dyn Disk, folder: &Path, from: u64) -> Result<Vec<PathBuf>, Error> {
     let mut segments: Vec<(u64, String)> = Vec::new();
     for name in disk.list(folder)? {
         let number = name.parse::<u64>().ok();

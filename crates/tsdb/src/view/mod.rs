@@ -31,13 +31,14 @@ pub struct View {
     /// The manifest's version.
     pub version: u64,
     blocks: Vec<Arc<Shown>>,
-    /// Whether blocks share some time.
+    /// Whether blocks share some time with each other or with the head.
     overlaps: bool,
 }
 
 impl View {
-    /// Blocks in order of their start.
-    pub fn new(version: u64, blocks: Vec<Arc<Shown>>) -> Self {
+    /// Blocks in order of their start, beside a head that shows nothing below `floor`.
+    pub fn new(version: u64, floor: Timestamp, blocks: Vec<Arc<Shown>>) -> Self {
+        let beside_head = blocks.iter().any(|block| block.range().end > floor);
         let ends = blocks.iter().scan(Timestamp::MIN, |end, block| {
             let before = *end;
             *end = before.max(block.range().end);
@@ -47,6 +48,7 @@ impl View {
             .iter()
             .zip(ends)
             .any(|(b, end)| b.range().start < end);
+        let overlaps = overlaps || beside_head;
         Self {
             version,
             blocks,
@@ -59,7 +61,7 @@ impl View {
         &self.blocks
     }
 
-    /// Whether blocks share some time.
+    /// Whether blocks share some time with each other or with the head.
     pub(crate) fn overlaps(&self) -> bool {
         self.overlaps
     }

@@ -6,6 +6,7 @@ use ferula_model::{Range, Timestamp};
 use ferula_storage::{Columns, SelectError, SeriesSource};
 
 use super::View;
+use crate::manifest::RANK_OF_HEAD;
 
 /// A series in the blocks of a view, and in the head.
 pub(crate) struct Whole {
@@ -38,7 +39,9 @@ impl SeriesSource for Whole {
     }
 
     fn newest(&self) -> Option<(Timestamp, f64)> {
-        self.head.as_ref()?.newest()
+        // Blocks beside the head may have a newer one.
+        let head_alone = !self.view.overlaps;
+        self.head.as_ref().filter(|_| head_alone)?.newest()
     }
 }
 
@@ -58,7 +61,7 @@ impl Whole {
         if let Some(head) = &self.head {
             let mut part = Columns::default();
             head.decode(range, &mut part)?;
-            parts.push((u64::MAX, part));
+            parts.push((RANK_OF_HEAD, part));
         }
         parts.sort_by_key(|(rank, _)| *rank);
         let parts: Vec<Columns> = parts.into_iter().map(|(_, part)| part).collect();
