@@ -15,7 +15,7 @@ use ferula_e2e::random::Random;
 use ferula_e2e::remote_write::{self, EncodedLabels, WriteRequest};
 use ferula_e2e::server::{Kind, Server, now_ms};
 use rustix::process::Signal;
-use writers::{Writer, check, write_until_killed};
+use writers::{Pace, check, line_up, write_until_killed};
 
 const ROUNDS: u64 = 30;
 const WRITERS: u64 = 4;
@@ -34,13 +34,25 @@ const ROUNDS_AT_FILE_END: u64 = 10;
 /// Length of the label that fills the log.
 const FILLER_LABEL_BYTES: u64 = 4096;
 
-/// How far in the past the first sample lies; writers never get as far as the present.
-const HISTORY_MS: i64 = 30 * 60 * 1000;
+const PACE: Pace = Pace {
+    step_ms: 10,
+    history_ms: 30 * 60 * 1000,
+};
+
+/// So fast that each round brings a few blocks of [`SMALL_BLOCK`], far slower than what is late
+/// by more than writers in a round can be is refused.
+const FAST_PACE: Pace = Pace {
+    step_ms: 5_000,
+    history_ms: 36 * 60 * 60 * 1000,
+};
+
+/// The span of time of the smallest blocks where many are to be cut and merged.
+const SMALL_BLOCK: &str = "5m";
 
 #[test]
 fn acknowledged_samples_survive_kill_9() {
     let mut server = started();
-    let (history, seed) = crash_rounds(&mut server, ROUNDS);
+    let (history, seed) = crash_rounds(&mut server, PACE, ROUNDS);
 
     server.process().signal(Signal::TERM).expect("it runs");
     let status = server
@@ -51,7 +63,23 @@ fn acknowledged_samples_survive_kill_9() {
     server
         .start()
         .expect("the server starts after an orderly end");
-    check(&server, &history, &format!("orderly restart, seed {seed}"));
+    let when = format!("orderly restart, seed {seed}");
+    check(&server, PACE, &history, &when);
+}
+
+/// Crashes while blocks are cut and merged, checkpoints written and the log is cut off.
+#[test]
+fn acknowledged_samples_survive_kill_9_in_upkeep() {
+    let mut server = Server::ferula().expect("the server builds");
+    if server.kind() != Kind::Ferula {
+        return; // its blocks are cut once a minute
+    }
+    server.add_arguments(&["--storage.tsdb.min-block-duration", SMALL_BLOCK]);
+    let mut server = server.started("").expect("the server starts");
+    crash_rounds(&mut server, FAST_PACE, ROUNDS);
+    let blocks = std::fs::read_dir(server.data_path().join("b"));
+    let blocks = blocks.expect("blocks were cut").count();
+    assert!(blocks > 3, "{blocks} blocks");
 }
 
 /// Crashes around the moment at which the log goes on in another file.
@@ -63,7 +91,7 @@ fn acknowledged_samples_survive_a_change_of_log_files() {
     }
     let filler = fill_log(&server);
     let (_, before) = newest_log(&server);
-    crash_rounds(&mut server, ROUNDS_AT_FILE_END);
+    crash_rounds(&mut server, PACE, ROUNDS_AT_FILE_END);
     let (_, after) = newest_log(&server);
     assert!(after < before, "the rounds ended before the log file did");
     let count = server
@@ -113,15 +141,12 @@ fn started() -> Server {
 
 /// Lets writers send, kills the server in the middle, checks, and begins again. Returns what was
 /// sent, and the seed.
-fn crash_rounds(server: &mut Server, rounds: u64) -> (History, u64) {
+fn crash_rounds(server: &mut Server, pace: Pace, rounds: u64) -> (History, u64) {
     let seed = u64::try_from(now_ms()).expect("after 1970");
     let mut random = Random::new(seed);
     // The reference calls a repeated request out of order; Ferula promises that retries succeed.
     let repeats = server.kind() == Kind::Ferula;
-    let first = now_ms() - HISTORY_MS;
-    let mut writers: Vec<Writer> = (0..WRITERS)
-        .map(|id| Writer::new(id, first, seed, repeats))
-        .collect();
+    let mut writers = pace.writers(WRITERS, seed, repeats);
     let mut history = History::default();
 
     for round in 0..rounds {
@@ -141,7 +166,13 @@ fn crash_rounds(server: &mut Server, rounds: u64) -> (History, u64) {
         for writer in &mut writers {
             history.merge(std::mem::take(&mut writer.history));
         }
-        check(server, &history, &format!("round {round}, seed {seed}"));
+        line_up(&mut writers);
+        check(
+            server,
+            pace,
+            &history,
+            &format!("round {round}, seed {seed}"),
+        );
     }
     println!(
         "{} sent, {} acknowledged, seed {seed}",

@@ -14,8 +14,8 @@ use ferula_e2e::{skip, wait_for};
 use nix::sched::{CloneFlags, unshare};
 use rustix::process::Signal;
 
-use super::writers::{Writer, check, write_until_killed};
-use super::{HISTORY_MS, KILL_AFTER_MS_MAX, WRITERS};
+use super::writers::{check, write_until_killed};
+use super::{KILL_AFTER_MS_MAX, PACE, WRITERS};
 
 const ROUNDS: u64 = 6;
 
@@ -41,10 +41,7 @@ fn acknowledged_samples_survive_a_power_cut() {
 
     let seed = u64::try_from(now_ms()).expect("after 1970");
     let mut random = Random::new(seed);
-    let first = now_ms() - HISTORY_MS;
-    let mut writers: Vec<Writer> = (0..WRITERS)
-        .map(|id| Writer::new(id, first, seed, true))
-        .collect();
+    let mut writers = PACE.writers(WRITERS, seed, true);
     let mut history = History::default();
     for round in 0..ROUNDS {
         let after_ms = random.below(KILL_AFTER_MS_MAX);
@@ -59,7 +56,12 @@ fn acknowledged_samples_survive_a_power_cut() {
         for writer in &mut writers {
             history.merge(std::mem::take(&mut writer.history));
         }
-        check(&server, &history, &format!("round {round}, seed {seed}"));
+        check(
+            &server,
+            PACE,
+            &history,
+            &format!("round {round}, seed {seed}"),
+        );
     }
     println!(
         "{} sent, {} acknowledged, seed {seed}",

@@ -13,8 +13,32 @@ use ferula_e2e::wait_for;
 /// Series each writer starts with; every round adds one.
 const SERIES_PER_WRITER: u64 = 3;
 
-/// Between two timestamps of a series.
-const STEP_MS: i64 = 10;
+/// How fast time goes by in what writers send.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// Between two timestamps of a series.
+    pub(crate) step_ms: i64,
+    /// How far in the past the first sample lies; writers never get as far as the present.
+    pub(crate) history_ms: i64,
+}
+
+impl Pace {
+    /// Writers that begin together.
+    pub(crate) fn writers(self, count: u64, seed: u64, repeats: bool) -> Vec<Writer> {
+        let first = now_ms() - self.history_ms;
+        let ids = 0..count;
+        ids.map(|id| Writer::new(id, first, self.step_ms, seed, repeats))
+            .collect()
+    }
+}
+
+/// Lets no writer fall behind the others by more than it does in one round.
+pub(crate) fn line_up(writers: &mut [Writer]) {
+    let next = writers.iter().map(|writer| writer.next).max();
+    for writer in writers {
+        writer.next = next.unwrap_or(writer.next);
+    }
+}
 
 /// Runs all writers and kills the server some time after the first acknowledgement; `first` is done
 /// just before.
@@ -47,9 +71,10 @@ pub(crate) fn write_until_killed(
 }
 
 /// Compares what the server answers with what was sent.
-pub(crate) fn check(server: &Server, history: &History, when: &str) {
+pub(crate) fn check(server: &Server, pace: Pace, history: &History, when: &str) {
+    let minutes = pace.history_ms / 60_000 + 30;
     let stored = server
-        .query("crash_sample[1h]", now_ms())
+        .query(&format!("crash_sample[{minutes}m]"), now_ms())
         .expect("the query is answered");
     let faults = history.faults("series", &stored);
     let shown: Vec<String> = faults.iter().take(20).map(ToString::to_string).collect();
@@ -69,6 +94,7 @@ pub(crate) struct Writer {
     /// Whether the server takes a request again of which it may have all or nothing.
     repeats: bool,
     series: Vec<(String, EncodedLabels)>,
+    step_ms: i64,
     next: i64,
     pub(crate) history: History,
     /// Sent without an answer: whether it is stored is not known.
@@ -77,12 +103,13 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer whose first sample lies at `first`.
-    pub(crate) fn new(id: u64, first: i64, seed: u64, repeats: bool) -> Self {
+    fn new(id: u64, first: i64, step_ms: i64, seed: u64, repeats: bool) -> Self {
         let mut writer = Self {
             id,
             random: Random::new(seed ^ id.wrapping_mul(0x1234_5678_9abc)),
             repeats,
             series: Vec::new(),
+            step_ms,
             next: first,
             history: History::default(),
             unanswered: Vec::new(),
@@ -149,10 +176,10 @@ impl Writer {
             for row in 0..rows {
                 let bits = f64::from_bits(self.random.bits());
                 let value = if bits.is_nan() { 0.0 } else { bits };
-                samples.push((series, self.next + row * STEP_MS, value));
+                samples.push((series, self.next + row * self.step_ms, value));
             }
         }
-        self.next += rows * STEP_MS;
+        self.next += rows * self.step_ms;
         assert!(self.next < now_ms(), "the writers reached the present");
         samples
     }
