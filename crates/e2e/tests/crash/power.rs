@@ -14,10 +14,16 @@ use ferula_e2e::{skip, wait_for};
 use nix::sched::{CloneFlags, unshare};
 use rustix::process::Signal;
 
-use super::writers::{check, write_until_killed};
-use super::{KILL_AFTER_MS_MAX, PACE, WRITERS};
+use super::writers::{Pace, check, line_up, write_until_killed};
+use super::{KILL_AFTER_MS_MAX, SMALL_BLOCK, WRITERS};
 
-const ROUNDS: u64 = 6;
+const ROUNDS: u64 = 12;
+
+/// Fast enough that blocks are cut before the last round.
+const PACE: Pace = Pace {
+    step_ms: 10_000,
+    history_ms: 36 * 60 * 60 * 1000,
+};
 
 /// Room for some log segments; what is not written takes none.
 const IMAGE_BYTES: u64 = 1 << 30;
@@ -37,6 +43,7 @@ fn acknowledged_samples_survive_a_power_cut() {
     };
     let binary = server_binary().expect("the server builds");
     let mut server = Server::prepare(Kind::Ferula, binary, &volume.mounted).expect("a folder");
+    server.add_arguments(&["--storage.tsdb.min-block-duration", SMALL_BLOCK]);
     server.start().expect("the server starts");
 
     let seed = u64::try_from(now_ms()).expect("after 1970");
@@ -56,6 +63,7 @@ fn acknowledged_samples_survive_a_power_cut() {
         for writer in &mut writers {
             history.merge(std::mem::take(&mut writer.history));
         }
+        line_up(&mut writers);
         check(
             &server,
             PACE,
@@ -68,6 +76,9 @@ fn acknowledged_samples_survive_a_power_cut() {
         history.sent(),
         history.acknowledged()
     );
+    let blocks = std::fs::read_dir(server.data_path().join("b"));
+    let blocks = blocks.expect("blocks were cut").count();
+    assert!(blocks > 0, "{blocks} blocks");
     drop(server);
 }
 
