@@ -123,12 +123,14 @@ pub(crate) fn dump_all(shard: &Shard) -> Stored {
     dump_range(shard, vec![], Range::ALL)
 }
 
-/// What a shard shows of the series that match; samples near the range may be there, too.
+/// What a shard shows of the series that match; samples near the range may be there, too. That a
+/// series is selected of which nothing is left in a block is no harm.
 pub(crate) fn dump_range(shard: &Shard, matchers: Vec<Matcher>, range: Range) -> Stored {
     let selected = block_on(shard.select(select_request(matchers, range))).unwrap();
     let series = selected.series.into_iter();
     series
         .map(|s| (s.labels.clone(), samples_of(s, range)))
+        .filter(|(_, samples)| !samples.is_empty())
         .collect()
 }
 
