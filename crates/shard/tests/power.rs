@@ -11,8 +11,9 @@ use common::model::{assert_same, dump_all};
 use common::*;
 use ferula_env::{Crash, Disk, SimDisk};
 
-use ferula_shard::{Shard, ShardError, ShardSettings, State};
-use ferula_storage::{Append, Batch, SeriesKey};
+use ferula_model::{Matcher, Range, TenantId};
+use ferula_shard::{Shard, ShardError, ShardSettings, State, UpkeepError};
+use ferula_storage::{Admin as _, Append, Batch, Deletion, SeriesKey};
 use futures::executor::block_on;
 use futures::future::join_all;
 
@@ -43,6 +44,44 @@ fn new_disk() -> Arc<SimDisk> {
     disk
 }
 
+/// More than a thousand series that end, so that the head is numbered anew; some come back.
+fn ending_script() -> Vec<Step> {
+    let mut script = Vec::new();
+    for from in (100..1_200).step_by(100) {
+        script.push(Step::Send(vec![samples(from, from + 100, 1, 1.0)]));
+    }
+    for half_hour in 1..16 {
+        let t = half_hour * HOUR / 2_000;
+        script.push(Step::Send(vec![samples(0, 4, t, t as f64 / 3.0)]));
+        if half_hour % 7 == 0 {
+            script.push(Step::Upkeep);
+            script.push(Step::Send(vec![samples(98, 103, t + 60, 2.0)]));
+        }
+    }
+    script.push(Step::Upkeep);
+    script
+}
+
+/// Deletions from the head and from blocks, and what becomes of the blocks.
+fn deleting_script() -> Vec<Step> {
+    let hour = HOUR / 1_000;
+    let mut script = Vec::new();
+    for half_hour in 0..15 {
+        let t = half_hour * hour / 2;
+        script.push(Step::Send(vec![samples(0, 6, t, t as f64 / 3.0)]));
+        match half_hour {
+            5 => script.push(Step::Delete(1..3, hour..2 * hour)),
+            10 => script.push(Step::Upkeep),
+            11 => script.push(Step::Delete(2..5, 0..5 * hour)),
+            12 => script.push(Step::Clean),
+            13 => script.push(Step::Delete(0..2, hour..9 * hour)),
+            _ => {}
+        }
+    }
+    script.push(Step::Upkeep);
+    script
+}
+
 /// One sample for each of the series `from..to`.
 fn samples(from: usize, to: usize, t: i64, value: f64) -> Batch {
     let keys = (from..to).map(|i| SeriesKey::Labels(labels("m", i)));
@@ -55,6 +94,42 @@ enum Step {
     Send(Vec<Batch>),
     /// Does the upkeep that is due.
     Upkeep,
+    /// Deletes these series' samples of some time, in seconds.
+    Delete(std::ops::Range<usize>, std::ops::Range<i64>),
+    /// Gives the space of what was deleted back.
+    Clean,
+}
+
+impl Step {
+    fn perform(&self, shard: &Shard, history: &mut History) -> Result<(), UpkeepError> {
+        match self {
+            Self::Send(batches) => {
+                let answers = batches.iter().map(|b| shard.append(b.clone()));
+                let answers = block_on(join_all(answers.collect::<Vec<_>>()));
+                for (batch, answer) in batches.iter().zip(answers) {
+                    history.answered(batch.clone(), &answer);
+                }
+                Ok(())
+            }
+            Self::Upkeep => shard.upkeep(),
+            Self::Clean => shard.clean(),
+            Self::Delete(series, seconds) => {
+                let names = |i| vec![Matcher::equal("i", format!("{i}"))];
+                let deletion = Deletion {
+                    tenant: TenantId::anonymous(),
+                    matchers: series.clone().map(names).collect(),
+                    range: Range {
+                        start: seconds.start * 1_000,
+                        end: seconds.end * 1_000,
+                    },
+                };
+                let floor = shard.blocks().iter().map(|b| b.range.end).max();
+                let done = block_on(shard.delete(deletion.clone()));
+                history.deleted(deletion, done.is_ok(), floor.unwrap_or(i64::MIN));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Some of everything that changes the log: series created, resends, conflicts, samples out of
@@ -89,7 +164,12 @@ fn aging_script() -> Vec<Step> {
         let t = half_hour * HOUR / 2_000;
         // Some series come, some go.
         let from = (half_hour / 4) as usize;
-        script.push(Step::Send(vec![samples(from, from + 24, t, t as f64 / 3.0)]));
+        script.push(Step::Send(vec![samples(
+            from,
+            from + 24,
+            t,
+            t as f64 / 3.0,
+        )]));
         if half_hour % 4 == 3 {
             script.push(Step::Upkeep);
         }
@@ -97,28 +177,19 @@ fn aging_script() -> Vec<Step> {
     script
 }
 
-/// Sends until the disk's process dies.
+/// Goes through a script until the disk's process dies.
 fn run(disk: &Arc<SimDisk>, script: &[Step], history: &mut History) {
     let Ok(shard) = open_on(disk) else {
         return;
     };
     for step in script {
-        let Step::Send(batches) = step else {
-            // A failure of upkeep costs nothing but space.
-            let _ = shard.upkeep();
-            if disk.faults().stopped_at().is_none() {
-                assert_same(&dump_all(&shard), &history.acknowledged(), "alive");
-            }
-            continue;
-        };
-        let answers = block_on(join_all(batches.iter().map(|b| shard.append(b.clone()))));
-        for (batch, answer) in batches.iter().zip(answers) {
-            history.answered(batch.clone(), &answer);
+        // A failure of upkeep costs nothing but space.
+        let _ = step.perform(&shard, history);
+        if disk.faults().stopped_at().is_some() {
+            return;
         }
         // What is visible is acknowledged.
-        if disk.faults().stopped_at().is_none() {
-            assert_same(&dump_all(&shard), &history.acknowledged(), "alive");
-        }
+        assert_same(&dump_all(&shard), &history.acknowledged(), "alive");
     }
 }
 
@@ -166,8 +237,8 @@ fn crashes(effect: u64) -> impl Iterator<Item = Crash> {
 }
 
 /// Lets the process die at every effect of a script, and checks what each crash leaves.
-fn crash_everywhere(script: &[Step], effects_min: u64) {
-    for effects in 0.. {
+fn crash_everywhere(script: &[Step], every: usize, effects_min: u64) {
+    for effects in (0..).step_by(every) {
         let disk = new_disk();
         disk.faults().stop_after(2 + effects);
         let mut history = History::default();
@@ -188,13 +259,30 @@ fn crash_everywhere(script: &[Step], effects_min: u64) {
 /// Opening, appending and going on in new segments.
 #[test]
 fn st_2_what_is_acknowledged_survives_a_crash_at_any_effect() {
-    crash_everywhere(&script(), 100);
+    crash_everywhere(&script(), 1, 100);
 }
 
 /// Cutting and merging blocks, manifests, what is deleted after them.
 #[test]
 fn st_4_a_crash_at_any_effect_of_upkeep_loses_and_doubles_nothing() {
-    crash_everywhere(&aging_script(), 250);
+    crash_everywhere(&aging_script(), 1, 250);
+}
+
+/// Deleting, and writing blocks anew without what was deleted.
+#[test]
+fn st_5_a_crash_at_any_effect_of_a_deletion_deletes_that_or_nothing() {
+    crash_everywhere(&deleting_script(), 1, 250);
+}
+
+/// Numbering the head anew once many series have ended.
+#[test]
+fn st_4_a_crash_while_ended_series_are_given_up_loses_nothing() {
+    let disk = new_disk();
+    run(&disk, &ending_script(), &mut History::default());
+    let report = append(&open_on(&disk).unwrap(), samples(0, 1, 40_000, 1.0)).unwrap();
+    let generation = report.refs[0].unwrap().0 >> 32;
+    assert!(generation > 0, "the head is numbered anew");
+    crash_everywhere(&ending_script(), 9, 250);
 }
 
 /// Lets the process die again while it recovers, at every effect of that.
@@ -278,19 +366,9 @@ fn fail_syncs(script: &[Step]) {
         let shard = open_on(&disk).unwrap();
         for (i, step) in script.iter().enumerate() {
             disk.faults().set_sync_fails(i == failing);
-            match step {
-                Step::Send(batches) => {
-                    for batch in batches {
-                        let answer = append(&shard, batch.clone());
-                        history.answered(batch.clone(), &answer);
-                    }
-                }
-                Step::Upkeep => {
-                    let done = shard.upkeep();
-                    let stalled = matches!(shard.stats().state, State::Stalled { .. });
-                    assert!(done.is_ok() || i == failing || stalled, "{done:?}");
-                }
-            }
+            let done = step.perform(&shard, &mut history);
+            let stalled = matches!(shard.stats().state, State::Stalled { .. });
+            assert!(done.is_ok() || i == failing || stalled, "{done:?}");
             assert_same(&dump_all(&shard), &history.acknowledged(), "alive");
         }
         drop(shard);
