@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferula_env::{SystemClock, SystemDisk};
-use ferula_model::{Labels, Range, TenantId, Ulid};
+use ferula_model::{Counts, Histogram, Labels, Range, Span, TenantId, Ulid};
 use ferula_objects::{LocalObjects, Objects};
-use ferula_storage::Columns;
+use ferula_storage::{Columns, HistogramPoint};
 use ferula_tsdb::block::{Block, BlockCache, BlockSpec, BlockWriter};
 
 /// Two hours at 15 s.
@@ -106,6 +106,8 @@ fn main() {
         });
         measure(name, &series.collect());
     }
+    measure("native histogram, quiet", &histograms(1));
+    measure("native histogram, busy", &histograms(200));
     measure("generated fleet", &fleet());
     for path in std::env::args().skip(1) {
         measure(&path, &captured(&path));
@@ -119,6 +121,49 @@ fn columns(samples: impl Iterator<Item = (i64, f64)>) -> Columns {
         values,
         ..Columns::default()
     }
+}
+
+/// Native histograms of 20 buckets that observe up to so many durations between two scrapes.
+fn histograms(observations: u64) -> Input {
+    let series = (0..50u64).map(|s| {
+        let (mut buckets, mut sum) = (vec![0u64; 20], 0.0);
+        let points = (0..SAMPLES).map(|i| {
+            for n in 0..noise(s, i) % (observations + 1) {
+                let bits = noise(s << 20 | i, n);
+                // Bell-shaped enough.
+                let bucket = (0..4).map(|k| bits >> (5 * k) & 31).sum::<u64>() * 20 / 128;
+                buckets[bucket as usize] += 1;
+                sum += (bucket * 1_000_000 + bits % 1_000_000) as f64 / 1e9;
+            }
+            HistogramPoint {
+                timestamp: time(i),
+                start_timestamp: 0,
+                histogram: Arc::new(Histogram {
+                    schema: 3,
+                    sum,
+                    zero_threshold: 1e-128,
+                    positive_spans: vec![Span {
+                        offset: -30,
+                        length: 20,
+                    }],
+                    counts: Counts::Integer {
+                        count: buckets.iter().sum(),
+                        zero: 0,
+                        positive: buckets.clone(),
+                        negative: Vec::new(),
+                    },
+                    ..Histogram::stale()
+                }),
+            }
+        });
+        let labels = Labels::from_pairs([("series", format!("{s:04}"))]);
+        let columns = Columns {
+            histograms: points.collect(),
+            ..Columns::default()
+        };
+        (labels, columns)
+    });
+    series.collect()
 }
 
 /// As exporters mix them: counters, constants, gauges and buckets, from several instances.

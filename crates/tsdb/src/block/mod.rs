@@ -16,6 +16,7 @@ mod envelope;
 mod examine;
 mod files;
 mod hash;
+mod histograms;
 mod index;
 mod ints;
 mod labels;

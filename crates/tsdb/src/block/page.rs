@@ -4,15 +4,15 @@
 //! page     := series uv | series x (chunks uv, chunks x header) | payloads, one after another
 //! header   := kind u8 | times zz | len uv
 //! kind     := bit 0: 0 floats, 1 native histograms | bit 1: start timestamps follow the samples
-//! payload  := values | [ints: start timestamps]
-//!           | histograms | [ints: start timestamps]
+//! payload  := values (`values.rs`) | [ints: start timestamps]
+//!           | histograms (`histograms.rs`) | [ints: start timestamps]
 //! ```
 //!
 //! `times` is the number of the chunk's column of timestamps, less that of the chunk before.
 
 use std::sync::Arc;
 
-use ferula_model::{Counts, Histogram, Range, Timestamp};
+use ferula_model::{Range, Timestamp};
 use ferula_storage::{Columns, HistogramPoint};
 
 use super::cache::Page;
@@ -21,8 +21,8 @@ use super::overlaps;
 use super::times::TimesWriter;
 use crate::Damaged;
 use crate::bytes::{Reader, put_uv, put_zz};
-use crate::chunk::histogram;
 
+use super::histograms;
 use super::ints;
 use super::values::{self, Scratch};
 
@@ -31,10 +31,6 @@ pub(super) const PAGE_SERIES: usize = 32;
 
 /// A longer column is written as several chunks.
 pub(super) const CHUNK_SAMPLES_MAX: usize = 1_024;
-
-/// A chunk's histograms have at most so many buckets together, unless it is one alone: what
-/// decoding takes, however few bytes say so.
-const CHUNK_BUCKETS_MAX: usize = 1 << 20;
 
 const HISTOGRAMS: u8 = 1;
 const STARTS: u8 = 2;
@@ -86,7 +82,7 @@ impl<'a> PageWriter<'a> {
     pub(super) fn series(&mut self, samples: &Columns, slice: &Slice, copied: &[Copied]) {
         let floats = slice.floats.len().div_ceil(CHUNK_SAMPLES_MAX);
         let copied = tiles(copied, &slice.floats);
-        let histograms = histogram_parts(&samples.histograms[slice.histograms.clone()]);
+        let histograms = histograms::chunks(&samples.histograms[slice.histograms.clone()]);
         put_uv(&mut self.scratch.head, (floats + histograms.len()) as u64);
         for chunk in copied {
             let from = self.scratch.payloads.len();
@@ -116,11 +112,7 @@ impl<'a> PageWriter<'a> {
 
     fn histograms(&mut self, points: &[HistogramPoint]) {
         let from = self.scratch.payloads.len();
-        let mut before: Option<&Histogram> = None;
-        for point in points {
-            histogram::encode(&mut self.scratch.payloads, before, &point.histogram);
-            before = Some(&point.histogram);
-        }
+        histograms::put(points, &mut self.scratch.values, &mut self.scratch.payloads);
         let mut times = std::mem::take(&mut self.scratch.times);
         times.clear();
         times.extend(points.iter().map(|p| p.timestamp));
@@ -217,36 +209,6 @@ impl Slice {
 fn part(range: &std::ops::Range<usize>, i: usize, n: usize) -> std::ops::Range<usize> {
     let at = |i: usize| range.start + range.len() * i / n;
     at(i)..at(i + 1)
-}
-
-/// Cut into chunks.
-fn histogram_parts(mut points: &[HistogramPoint]) -> Vec<&[HistogramPoint]> {
-    let mut parts = Vec::new();
-    while !points.is_empty() {
-        let (mut len, mut buckets) = (0, 0);
-        for point in points.iter().take(CHUNK_SAMPLES_MAX) {
-            buckets += buckets_of(&point.histogram);
-            if len > 0 && buckets > CHUNK_BUCKETS_MAX {
-                break;
-            }
-            len += 1;
-        }
-        let (part, rest) = points.split_at(len);
-        parts.push(part);
-        points = rest;
-    }
-    parts
-}
-
-fn buckets_of(histogram: &Histogram) -> usize {
-    match &histogram.counts {
-        Counts::Integer {
-            positive, negative, ..
-        } => positive.len() + negative.len(),
-        Counts::Float {
-            positive, negative, ..
-        } => positive.len() + negative.len(),
-    }
 }
 
 /// A page ready for decoding. It has the columns of timestamps that its chunks refer to, so that
@@ -457,22 +419,7 @@ fn decode_histograms(
         return Ok(());
     }
     let before = columns.histograms.len();
-    let mut buckets = 0;
-    for &timestamp in &timestamps {
-        let previous = columns.histograms[before..].last();
-        let histogram = histogram::decode(&mut payload, previous.map(|p| &*p.histogram))?;
-        buckets += buckets_of(&histogram);
-        if buckets > CHUNK_BUCKETS_MAX {
-            return Err(Damaged(
-                "a chunk's histograms have more buckets than they can",
-            ));
-        }
-        columns.histograms.push(HistogramPoint {
-            timestamp,
-            start_timestamp: 0,
-            histogram: Arc::new(histogram),
-        });
-    }
+    histograms::take(&mut payload, &timestamps, &mut columns.histograms)?;
     if kind & STARTS != 0 {
         ints::take(&mut payload, n, &mut starts, |t| t)?;
         for (point, start) in columns.histograms[before..].iter_mut().zip(starts) {

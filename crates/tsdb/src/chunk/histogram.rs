@@ -117,7 +117,7 @@ pub(crate) fn decode(r: &mut Reader<'_>, before: Option<&Histogram>) -> Result<H
     Ok(histogram)
 }
 
-fn same_layout(a: &Histogram, b: &Histogram) -> bool {
+pub(crate) fn same_layout(a: &Histogram, b: &Histogram) -> bool {
     let same_kind = matches!(
         (&a.counts, &b.counts),
         (Counts::Integer { .. }, Counts::Integer { .. })
@@ -288,7 +288,7 @@ fn take_spans(r: &mut Reader<'_>) -> Result<(Vec<Span>, usize), Damaged> {
     Ok((spans, buckets as usize))
 }
 
-fn reset_code(reset: CounterReset) -> u8 {
+pub(crate) fn reset_code(reset: CounterReset) -> u8 {
     match reset {
         CounterReset::Unknown => 0,
         CounterReset::Reset => 1,
@@ -297,7 +297,7 @@ fn reset_code(reset: CounterReset) -> u8 {
     }
 }
 
-fn reset_of(code: u8) -> CounterReset {
+pub(crate) fn reset_of(code: u8) -> CounterReset {
     match code {
         0 => CounterReset::Unknown,
         1 => CounterReset::Reset,

@@ -48,6 +48,11 @@ fn small() -> Model {
     let mut both = floats(&[1e300, 1.0 / 3.0, f64::NAN]);
     both.histograms = (0..3).map(histogram).collect();
     set("both", both);
+    let many = Columns {
+        histograms: (0..20).map(histogram).collect(),
+        ..Columns::default()
+    };
+    set("many", many);
     model
 }
 
