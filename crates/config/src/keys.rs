@@ -52,7 +52,7 @@ const RULES: &str =
 const ALERTS: &str = "remove it; a later version will evaluate rules and send alerts";
 const REMOTE_WRITE: &str =
     "remove it; a later version will send samples on. Receiving them works without a key";
-const RETENTION: &str = "remove it; a later version will keep data on disk for a chosen time";
+const STALE_SERIES: &str = "remove it; series that have ended leave memory with their last samples";
 const NATIVE: &str = "set it to false; native histograms are scraped as protobuf, which a later \
                       version will read. Remote write receives them";
 const NHCB: &str = "set it to false; a later version will convert";
@@ -134,10 +134,15 @@ pub(crate) static TSDB: Section = Section {
             "out_of_order_time_window",
             "remove it or set it to 0s; a later version will take samples out of order",
         ),
-        no("stale_series_compaction_threshold", RETENTION),
+        no("stale_series_compaction_threshold", STALE_SERIES),
         yes("chunk_encoding"),
-        no("retention", RETENTION),
+        yes("retention"),
     ],
+};
+
+pub(crate) static RETENTION: Section = Section {
+    name: "`retention`",
+    keys: &[yes("time"), yes("size"), yes("percentage")],
 };
 
 pub(crate) static CHUNK_ENCODING: Section = Section {
@@ -266,7 +271,7 @@ mod tests {
     use crate::{Surroundings, load};
 
     /// How a file gets to a section: text before the section's keys, and their indentation.
-    const PLACES: [(&Section, &str, usize); 12] = [
+    const PLACES: [(&Section, &str, usize); 13] = [
         (&ROOT, "", 0),
         (&GLOBAL, "global:\n", 2),
         (&RUNTIME, "runtime:\n", 2),
@@ -277,6 +282,7 @@ mod tests {
             "storage:\n  tsdb:\n    chunk_encoding:\n",
             6,
         ),
+        (&RETENTION, "storage:\n  tsdb:\n    retention:\n", 6),
         (&EXEMPLARS, "storage:\n  exemplars:\n", 4),
         (&SCRAPE, "scrape_configs:\n- x:\n", 2),
         (&STATIC, "scrape_configs:\n- static_configs:\n  - x:\n", 4),

@@ -15,4 +15,7 @@ mod yaml;
 
 pub use load::{CONFIG_BYTES_MAX, Loaded, Surroundings, load, load_bytes, load_target_groups};
 pub use render::render;
-pub use types::{Config, FileSdConfig, GlobalConfig, Limits, ScrapeConfig, StaticConfig};
+pub use types::{
+    Config, FileSdConfig, GlobalConfig, Limits, RetentionConfig, ScrapeConfig, StaticConfig,
+    StorageConfig,
+};

@@ -9,13 +9,22 @@ use ferula_model::text::{NameScheme, duration, size};
 use ferula_relabel::{Rule, RuleConfig};
 
 use crate::yaml::{Kind, Value};
-use crate::{Config, FileSdConfig, GlobalConfig, Limits, ScrapeConfig, StaticConfig};
+use crate::{
+    Config, FileSdConfig, GlobalConfig, Limits, RetentionConfig, ScrapeConfig, StaticConfig,
+};
 
 /// The effective configuration; [`crate::load`] reads it back to an equal one, unless an
 /// external label holds a dollar.
 pub fn render(config: &Config) -> String {
     let mut out = Writer::default();
     out.section("global", |out| global(out, &config.global));
+    if let Some(retention) = &config.storage.retention {
+        out.section("storage", |out| {
+            out.section("tsdb", |out| {
+                out.section("retention", |out| self::retention(out, retention));
+            });
+        });
+    }
     out.items("scrape_configs", &config.scrape_configs, job);
     out.text
 }
@@ -40,6 +49,16 @@ fn global(out: &mut Writer, global: &GlobalConfig) {
     let escaping = global.metric_name_escaping_scheme.name();
     out.set("metric_name_escaping_scheme", escaping);
     out.set("extra_scrape_metrics", global.extra_scrape_metrics);
+}
+
+fn retention(out: &mut Writer, retention: &RetentionConfig) {
+    out.set("time", duration::format(retention.time));
+    if retention.size > 0 {
+        out.set("size", size::shown(retention.size).to_string());
+    }
+    if retention.percentage > 0 {
+        out.set("percentage", retention.percentage);
+    }
 }
 
 fn job(out: &mut Writer, job: &ScrapeConfig) {

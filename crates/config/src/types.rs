@@ -14,6 +14,8 @@ use ferula_relabel::Rule;
 pub struct Config {
     /// What jobs inherit, and what concerns no single job.
     pub global: GlobalConfig,
+    /// How samples are kept.
+    pub storage: StorageConfig,
     /// The jobs, in the order of the file; their names are unique.
     pub scrape_configs: Vec<ScrapeConfig>,
 }
@@ -42,6 +44,25 @@ pub struct GlobalConfig {
     pub metric_name_escaping_scheme: EscapingScheme,
     /// Whether scrapes report their timeout, limit and body size as series, too.
     pub extra_scrape_metrics: bool,
+}
+
+/// The `storage` section.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StorageConfig {
+    /// How long and how much is kept; absent, the command line says.
+    pub retention: Option<RetentionConfig>,
+}
+
+/// How long and how much is kept. Zero is no bound; one that is left out is none either, whatever
+/// the command line says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Age of samples.
+    pub time: Duration,
+    /// Bytes on disk.
+    pub size: u64,
+    /// Bytes on disk in hundredths of the file system; then `size` does not count.
+    pub percentage: u64,
 }
 
 /// Bounds on what a job's targets may expose. Zero is no bound.

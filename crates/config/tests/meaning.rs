@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ferula_config::{
-    Config, ScrapeConfig, StaticConfig, Surroundings, load, load_bytes, load_target_groups, render,
+    Config, RetentionConfig, ScrapeConfig, StaticConfig, Surroundings, load, load_bytes,
+    load_target_groups, render,
 };
 use ferula_diag::Source;
 use ferula_exposition::{EscapingScheme, ScrapeProtocol};
@@ -315,6 +316,7 @@ global:
   external_labels: {zone: eu, "strange label": "it's \"so\": #1\n"}
   body_size_limit: 10MB
   keep_dropped_targets: 7
+storage: {tsdb: {retention: {time: 30d, size: 512GB, percentage: 80}}}
 scrape_configs:
 - job_name: 'true'
   honor_labels: true
@@ -348,6 +350,25 @@ fn what_is_rendered_is_read_back() {
         let rendered = render(&config);
         assert_eq!(good(&rendered), config, "{rendered}");
     }
+}
+
+#[test]
+fn retention_is_what_its_block_says() {
+    let retention = |text: &str| {
+        good(&format!("storage: {{tsdb: {text}}}"))
+            .storage
+            .retention
+    };
+    assert_eq!(retention("{}"), None);
+    assert_eq!(retention("{retention: }"), None);
+    let none = RetentionConfig::default();
+    assert_eq!(retention("{retention: {}}"), Some(none));
+    assert_eq!(retention("{retention: {size: 0, time: 0s}}"), Some(none));
+    let size = 5 << 30;
+    let some = RetentionConfig { size, ..none };
+    assert_eq!(retention("{retention: {size: 5GB}}"), Some(some));
+    let refused = messages("storage: {tsdb: {retention: {percentage: 101}}}");
+    assert_eq!(refused, ["a disk has no more than 100 percent"]);
 }
 
 #[test]

@@ -40,6 +40,16 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn remove_dir(&self, dir: &Path) -> io::Result<()>;
     /// Makes the directory's entries durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+    /// How many bytes the file system has that a directory is on, used ones included.
+    fn capacity(&self, dir: &Path) -> io::Result<u64> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!(
+                "{}: the size of the file system is not known",
+                dir.display()
+            ),
+        ))
+    }
     /// Takes the exclusive lock on a file, creating it; fails at once if another process has it.
     fn lock(&self, path: &Path) -> io::Result<DiskLock>;
 }
@@ -225,6 +235,11 @@ impl Disk for SystemDisk {
             rustix::fs::open(dir, flags, rustix::fs::Mode::empty()).map_err(Into::into),
         )?;
         at(dir, rustix::fs::fsync(&fd).map_err(Into::into))
+    }
+
+    fn capacity(&self, dir: &Path) -> io::Result<u64> {
+        let stat = at(dir, rustix::fs::statvfs(dir).map_err(io::Error::from))?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
     }
 
     fn lock(&self, path: &Path) -> io::Result<DiskLock> {

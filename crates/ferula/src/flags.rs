@@ -134,8 +134,8 @@ pub(crate) const FLAGS: &[Flag] = &[
     works(
         "storage.tsdb.retention.time",
         Value,
-        "15d",
-        "How long samples are kept; 0 for ever. Blocks expire as a whole",
+        "",
+        "How long samples are kept; 0 for ever, 15d if no retention is given. Blocks expire as a whole",
     ),
     works(
         "storage.tsdb.retention.size",

@@ -19,6 +19,7 @@ use crate::journal::QueryLog;
 use crate::metrics;
 use crate::process;
 use crate::reload::Reloader;
+use crate::retention::Keeping;
 
 /// Where the process is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,7 @@ pub(crate) struct Process {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) reloader: Arc<Reloader>,
+    pub(crate) keeping: Arc<Keeping>,
     pub(crate) scrape: Arc<ferula_scrape::Manager>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) http: Arc<HttpStats>,
@@ -60,6 +62,7 @@ impl Process {
         clock: Arc<dyn Clock>,
         disk: Arc<dyn Disk>,
         reloader: Arc<Reloader>,
+        keeping: Arc<Keeping>,
         scrape: Arc<ferula_scrape::Manager>,
         engine: Arc<Engine>,
         http: Arc<HttpStats>,
@@ -73,6 +76,7 @@ impl Process {
             clock,
             disk,
             reloader,
+            keeping,
             scrape,
             engine,
             http,
@@ -157,7 +161,7 @@ impl Host for Process {
             gomemlimit: memory_limit(&*self.disk),
             gogc: String::new(),
             godebug: String::new(),
-            storage_retention: "until the head is full".to_owned(),
+            storage_retention: self.keeping.text(&in_force.config),
         }
     }
 

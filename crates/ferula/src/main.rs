@@ -9,6 +9,7 @@ mod logging;
 mod metrics;
 mod process;
 mod reload;
+mod retention;
 mod serve;
 mod settings;
 mod tsdb;

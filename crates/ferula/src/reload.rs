@@ -7,10 +7,12 @@ use ferula_config::{CONFIG_BYTES_MAX, Config, Surroundings};
 use ferula_discovery as discovery;
 use ferula_env::{Clock, Disk};
 use ferula_model::Timestamp;
+use ferula_tsdb::compact::Retention;
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use crate::journal::{LogFile, QueryLog};
+use crate::retention::Keeping;
 
 /// The configuration in force, and how the last attempt to change it went.
 #[derive(Clone, Debug)]
@@ -32,6 +34,7 @@ pub(crate) struct Reloader {
     discovery: discovery::Manager,
     scrape: Arc<ferula_scrape::Manager>,
     query_log: Arc<QueryLog>,
+    keeping: Arc<Keeping>,
     in_force: Mutex<InForce>,
     /// One reload at a time: the later one must win.
     turn: tokio::sync::Mutex<()>,
@@ -40,6 +43,7 @@ pub(crate) struct Reloader {
 /// What a configuration needs before it can come into force.
 struct Prepared {
     query_log: Option<LogFile>,
+    retention: Retention,
 }
 
 /// Reads and checks a configuration; the error is the findings as a terminal shows them.
@@ -70,6 +74,7 @@ pub(crate) fn read(file: Option<&Path>, built_in: &str, disk: &dyn Disk) -> Resu
 }
 
 impl Reloader {
+    #[allow(clippy::too_many_arguments)] // each is one part, named where it is stored
     /// A reloader whose first configuration is `config`, not in force before [`Self::start`].
     pub(crate) fn new(
         file: Option<PathBuf>,
@@ -79,6 +84,7 @@ impl Reloader {
         clock: Arc<dyn Clock>,
         scrape: Arc<ferula_scrape::Manager>,
         query_log: Arc<QueryLog>,
+        keeping: Arc<Keeping>,
     ) -> Self {
         let discovery = discovery::Manager::new(clock.clone(), disk.clone());
         let in_force = InForce {
@@ -95,6 +101,7 @@ impl Reloader {
             discovery,
             scrape,
             query_log,
+            keeping,
             in_force,
             turn,
         }
@@ -146,12 +153,14 @@ impl Reloader {
         let query_log = self.query_log.prepare(&config.global.query_log_file);
         Ok(Prepared {
             query_log: query_log.map_err(|error| format!("opening `query_log_file`: {error}"))?,
+            retention: self.keeping.prepare(config)?,
         })
     }
 
     /// Nothing here can fail: what could, was done before.
     fn put_into_force(&self, config: &Config, prepared: Prepared) {
         self.query_log.switch(prepared.query_log);
+        self.keeping.put_into_force(prepared.retention);
         self.scrape.apply(config);
         let wanted = config
             .scrape_configs

@@ -19,6 +19,7 @@ use ferula_promql::{Engine, EngineOptions};
 use ferula_scrape::Alignment;
 use ferula_shard::{Ack, Shard, ShardParts, ShardSettings};
 use ferula_storage::Append;
+use ferula_tsdb::compact::Retention;
 use ferula_tsdb::log::Progress;
 use ferula_tsdb::manifest::delete_unnamed_blocks;
 use futures::FutureExt as _;
@@ -30,6 +31,7 @@ use crate::host::{Process, Stage};
 use crate::journal::{ActiveFile, QueryLog, ServerJournal};
 use crate::late::{Late, Parts};
 use crate::reload::{self, Reloader};
+use crate::retention::Keeping;
 use crate::settings::Settings;
 use crate::{flags, logging};
 
@@ -144,6 +146,8 @@ impl Server {
         let engine = Arc::new(self.engine(&config));
         let http = Arc::new(HttpStats::new(self.clock.clone()));
         let query_log = Arc::new(QueryLog::new(self.disk.clone()));
+        let keeping = Arc::new(self.keeping());
+        let retention = keeping.prepare(&config).map_err(anyhow::Error::msg)?;
         let reloader = Arc::new(Reloader::new(
             settings.config_file.clone(),
             self.built_in.clone(),
@@ -152,6 +156,7 @@ impl Server {
             self.clock.clone(),
             scrape.clone(),
             query_log.clone(),
+            keeping.clone(),
         ));
         let process = Arc::new(Process::new(
             self.given.all(),
@@ -160,6 +165,7 @@ impl Server {
             self.clock.clone(),
             self.disk.clone(),
             reloader.clone(),
+            keeping.clone(),
             scrape.clone(),
             engine.clone(),
             http.clone(),
@@ -192,8 +198,9 @@ impl Server {
             stop,
         ));
 
-        let shard = self.open_shard(process.progress.clone()).await?;
+        let shard = self.open_shard(retention, process.progress.clone()).await?;
         process.opened(shard.clone());
+        keeping.opened(shard.clone());
         engine.keep_journal(Arc::new(self.journal(query_log)));
         storage.open(paths(shard.clone()));
         reloader.start().map_err(anyhow::Error::msg)?;
@@ -215,6 +222,11 @@ impl Server {
         serving.await.context("serving HTTP")?;
         info!("stopped: every acknowledged sample is on disk");
         Ok(())
+    }
+
+    fn keeping(&self) -> Keeping {
+        let (settings, disk) = (&self.settings, self.disk.clone());
+        Keeping::new(settings.retention, settings.blocks_path().to_owned(), disk)
     }
 
     fn scrape_manager(&self, config: &Config, append: Arc<dyn Append>) -> ferula_scrape::Manager {
@@ -261,9 +273,12 @@ impl Server {
     }
 
     /// Opens the shard beside the runtime's workers: replay takes its time.
-    async fn open_shard(&self, progress: Arc<Progress>) -> anyhow::Result<Arc<Shard>> {
-        let blocks_path = self.settings.blocks_path.as_ref();
-        let blocks_path = blocks_path.unwrap_or(&self.settings.storage_path).clone();
+    async fn open_shard(
+        &self,
+        retention: Retention,
+        progress: Arc<Progress>,
+    ) -> anyhow::Result<Arc<Shard>> {
+        let blocks_path = self.settings.blocks_path().to_owned();
         let settings = ShardSettings {
             dir: self.settings.storage_path.clone(),
             number: SHARD,
@@ -275,7 +290,7 @@ impl Server {
             head_bytes_max: self.settings.head_bytes_max,
             queue_bytes_max: QUEUE_BYTES_MAX,
             segment_bytes: SEGMENT_BYTES,
-            upkeep: self.settings.upkeep(),
+            upkeep: self.settings.upkeep(retention),
             keeper: true,
         };
         let (clock, disk) = (self.clock.clone(), self.disk.clone());

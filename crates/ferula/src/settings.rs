@@ -1,9 +1,10 @@
 //! Flags, read and checked: what `serve` runs with.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ferula_config::RetentionConfig;
 use ferula_model::text::{duration, size};
 use ferula_shard::UpkeepSettings;
 use ferula_tsdb::compact::Retention;
@@ -20,8 +21,8 @@ pub(crate) struct Settings {
     /// Where blocks are, if not in `storage_path`.
     pub(crate) blocks_path: Option<PathBuf>,
     pub(crate) block_cache_bytes: u64,
-    pub(crate) retention_time: Duration,
-    pub(crate) retention_bytes: u64,
+    /// What is kept if the configuration does not say; zero is no bound.
+    pub(crate) retention: RetentionConfig,
     pub(crate) block_min: Duration,
     pub(crate) block_max: Option<Duration>,
     pub(crate) ack_durable: bool,
@@ -50,17 +51,26 @@ const MERGED: [i64; 3] = [6, 4, 7];
 /// replay.
 const CHECKPOINT_LOG_BYTES: u64 = 256 << 20;
 
+/// How long samples are kept if nothing is said.
+const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
+
 /// What blocks grow to if nothing else is said, as in Prometheus.
 const BLOCK_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
 impl Settings {
-    /// How samples age.
-    pub(crate) fn upkeep(&self) -> UpkeepSettings {
+    /// Where blocks are.
+    pub(crate) fn blocks_path(&self) -> &Path {
+        self.blocks_path.as_ref().unwrap_or(&self.storage_path)
+    }
+
+    /// How samples age, where this is kept.
+    pub(crate) fn upkeep(&self, retention: Retention) -> UpkeepSettings {
         let ms = |d: Duration| d.as_millis() as i64;
         let block_ms = ms(self.block_min).max(1);
-        let time = (self.retention_time > Duration::ZERO).then_some(self.retention_time);
-        let tenth = time.map_or(BLOCK_MAX, |time| (time / 10).min(BLOCK_MAX));
-        let max = ms(self.block_max.unwrap_or(tenth));
+        let tenth = retention
+            .time_ms
+            .map_or(ms(BLOCK_MAX), |time| (time / 10).min(ms(BLOCK_MAX)));
+        let max = self.block_max.map_or(tenth, ms);
         let sizes = MERGED.iter().scan(block_ms, |size, times| {
             *size = size.saturating_mul(*times);
             Some(*size)
@@ -69,10 +79,7 @@ impl Settings {
         UpkeepSettings {
             ranges_ms: std::iter::once(block_ms).chain(larger).collect(),
             checkpoint_log_bytes: CHECKPOINT_LOG_BYTES,
-            retention: Retention {
-                time_ms: time.map(ms),
-                bytes: Some(self.retention_bytes).filter(|bytes| *bytes > 0),
-            },
+            retention,
             cache_bytes: self.block_cache_bytes,
         }
     }
@@ -113,8 +120,7 @@ impl Reader<'_> {
             storage_path: storage_path.unwrap_or_else(|| PathBuf::from("ferula-data")),
             blocks_path: path("storage.blocks-path"),
             block_cache_bytes: self.read("storage.block-cache-bytes-max", size::parse, 0),
-            retention_time: self.duration("storage.tsdb.retention.time"),
-            retention_bytes: self.read("storage.tsdb.retention.size", size::parse, 0),
+            retention: self.retention(),
             block_min: self.duration("storage.tsdb.min-block-duration"),
             block_max: self.optional_duration("storage.tsdb.max-block-duration"),
             ack_durable: self.one_of("storage.ack", &[("durable", true), ("memory", false)]),
@@ -149,6 +155,18 @@ impl Reader<'_> {
                 .filter(|f| !f.is_empty())
                 .map(str::to_owned)
                 .collect(),
+        }
+    }
+
+    /// Bounds that are given; if none is, the usual one on age.
+    fn retention(&mut self) -> RetentionConfig {
+        let time = self.optional_duration("storage.tsdb.retention.time");
+        let size = self.read("storage.tsdb.retention.size", size::parse, 0);
+        let usual = if size > 0 { Duration::ZERO } else { RETENTION };
+        RetentionConfig {
+            time: time.unwrap_or(usual),
+            size,
+            percentage: 0,
         }
     }
 

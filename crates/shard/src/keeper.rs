@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ferula_tsdb::compact::Retention;
 use parking_lot::{Condvar, Mutex};
 
 use crate::shard::Shared;
@@ -21,6 +22,8 @@ pub(crate) struct Keeper {
     upkeep: Mutex<Upkeep>,
     cuts: CutRule,
     wanted: Mutex<bool>,
+    /// What is to be kept from now on, until the upkeep knows it.
+    retention: Mutex<Option<Retention>>,
     wake: Condvar,
     stopping: AtomicBool,
     /// Whether a cut is under way, so that a writer without room may wait for it.
@@ -33,6 +36,7 @@ impl Keeper {
             cuts: upkeep.cut_rule(),
             upkeep: Mutex::new(upkeep),
             wanted: Mutex::new(false),
+            retention: Mutex::new(None),
             wake: Condvar::new(),
             stopping: AtomicBool::new(false),
             frees: AtomicBool::new(false),
@@ -79,6 +83,9 @@ impl Keeper {
             loop {
                 self.frees
                     .store(self.cuts.due().is_some(), Ordering::Relaxed);
+                if let Some(retention) = self.retention.lock().take() {
+                    upkeep.set_retention(retention);
+                }
                 if !upkeep.step(stop)? {
                     return Ok(());
                 }
@@ -98,6 +105,12 @@ impl Keeper {
             counts.failures.fetch_add(1, Ordering::Relaxed);
         }
         done
+    }
+
+    /// Changes what is kept; blocks are given up soon.
+    pub(crate) fn set_retention(&self, retention: Retention) {
+        *self.retention.lock() = Some(retention);
+        self.wake();
     }
 
     /// Has the thread look for something to do at once.

@@ -14,6 +14,7 @@ use ferula_storage::{
 };
 use ferula_tsdb::block::{BlockCache, BlockError};
 use ferula_tsdb::checkpoint::{Checkpoint, CheckpointError};
+use ferula_tsdb::compact::Retention;
 use ferula_tsdb::log::frame::{self, Frame, FrameBuf, Kind};
 use ferula_tsdb::log::segment::{Header, Identity, Writer as LogWriter};
 use ferula_tsdb::log::{
@@ -294,6 +295,11 @@ impl Shard {
     /// and shows them: all or none. Where the shard has a value already, that one stays.
     pub fn adopt(&self, blocks: &[Adopted]) -> Result<(), UpkeepError> {
         self.keeper.with(|upkeep, _| upkeep.adopt(blocks))
+    }
+
+    /// Changes what is kept; blocks that are not any more are given up soon.
+    pub fn set_retention(&self, retention: Retention) {
+        self.keeper.set_retention(retention);
     }
 
     /// Takes no more samples, finishes those taken, makes everything durable. Blocks until

@@ -224,6 +224,11 @@ impl Upkeep {
         }
     }
 
+    /// From the next step on, other blocks are given up.
+    pub(crate) fn set_retention(&mut self, retention: Retention) {
+        self.settings.retention = retention;
+    }
+
     pub(crate) fn counts(&self) -> &Arc<UpkeepCounts> {
         &self.parts.counts
     }

@@ -10,6 +10,7 @@ use common::*;
 use ferula_model::{Labels, Matcher, Range, TenantId};
 use ferula_shard::{Shard, ShardSettings};
 use ferula_storage::{LabelQuery, Select, SeriesKey};
+use ferula_tsdb::compact::Retention;
 use futures::executor::block_on;
 
 const STEP: i64 = 60_000;
@@ -173,8 +174,14 @@ fn blocks_expire() {
     model.check(&shard, hours(6, 14));
     assert_eq!(shard.stats().upkeep.expired_by_time, 3);
     drop(shard);
-    settings.upkeep.retention.bytes = Some(1);
+    settings.upkeep.retention = Retention::default();
     let shard = open(settings);
+    shard.upkeep().unwrap();
+    assert_eq!(ranges(&shard).len(), 3);
+    shard.set_retention(Retention {
+        time_ms: None,
+        bytes: Some(1),
+    });
     shard.upkeep().unwrap();
     assert!(ranges(&shard).is_empty());
     model.check(&shard, hours(12, 14));

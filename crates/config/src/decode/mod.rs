@@ -3,6 +3,7 @@
 mod global;
 mod relabel;
 mod scrape;
+mod storage;
 mod targets;
 mod values;
 
@@ -34,30 +35,12 @@ pub(crate) fn config(cx: &mut Cx<'_>, surroundings: Surroundings<'_>) -> Config 
         cx.fields(node, &keys::RUNTIME);
     }
     if let Some(node) = section("storage") {
-        storage(cx, node);
+        storage::storage(cx, node, &mut config.storage);
     }
     if let Some(node) = section("scrape_configs") {
         config.scrape_configs = scrape_configs(cx, node, &config.global, surroundings);
     }
     config
-}
-
-/// None of its keys has an effect yet; they are checked all the same.
-fn storage(cx: &mut Cx<'_>, node: NodeId) {
-    let Some(fields) = cx.fields(node, &keys::STORAGE) else {
-        return;
-    };
-    if let Some(exemplars) = fields.pair("exemplars") {
-        cx.fields(exemplars.value, &keys::EXEMPLARS);
-    }
-    let Some(tsdb) = fields.pair("tsdb") else {
-        return;
-    };
-    if let Some(fields) = cx.fields(tsdb.value, &keys::TSDB)
-        && let Some(encoding) = fields.pair("chunk_encoding")
-    {
-        cx.fields(encoding.value, &keys::CHUNK_ENCODING);
-    }
 }
 
 fn scrape_configs(
