@@ -7,7 +7,7 @@ use std::time::Duration;
 use ferula_e2e::peers::Peer;
 use ferula_e2e::remote_write::{EncodedLabels, WriteRequest};
 use ferula_e2e::server::{Server, now_ms, server_binary};
-use ferula_e2e::skip;
+use ferula_e2e::{skip, wait_for};
 use rustix::process::Signal;
 
 use crate::files::{blocks, promtool};
@@ -179,6 +179,59 @@ fn everything_moves_to_ferula_and_back() {
     assert_eq!(blocks(&part).len(), 1);
     let full = refused(&[&export[..], &narrow].concat());
     assert!(full.contains("is not empty"), "{full}");
+}
+
+/// Small blocks make the server cut and write checkpoints while it is sent samples.
+#[test]
+fn what_a_checkpoint_and_small_blocks_hold_is_imported() {
+    if let Err(reason) = Peer::Prometheus.find() {
+        return skip("migrate: a checkpoint", &reason);
+    }
+    let mut server = prometheus();
+    server.add_arguments(&[
+        "--storage.tsdb.min-block-duration=4m",
+        "--storage.tsdb.max-block-duration=4m",
+    ]);
+    server.start().unwrap();
+    let start = (now_ms() / 60_000 - 45) * 60_000;
+    let checkpoints = || {
+        let files = std::fs::read_dir(server.data_path().join("wal")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("checkpoint.")).count()
+    };
+    let mut sent = 0;
+    let wait = Duration::from_secs(60);
+    wait_for("a checkpoint", wait, || {
+        // Each batch may be the one that has the server cut a block.
+        if sent < 130 {
+            let mut request = WriteRequest::default();
+            for series in 0..20 {
+                let value = format!("{series}");
+                let labels = EncodedLabels::new([("__name__", "f"), ("series", &*value)]);
+                request.push(&labels, [(start + sent * 15_000, (sent * series) as f64)]);
+            }
+            send(&server, &request);
+            sent += 1;
+        }
+        anyhow::ensure!(
+            sent >= 100 && checkpoints() > 0,
+            "{sent} batches, no checkpoint"
+        );
+        Ok(())
+    })
+    .unwrap();
+    let expected = answers(&server, start);
+    stop(&mut server);
+    let mut ferula = Server::ferula().unwrap();
+    let (theirs, ours) = (text(&server.data_path()), text(&ferula.data_path()));
+    let imported = said(&["import", "--from", &theirs, "--to", &ours]);
+    assert!(
+        imported.starts_with(&format!("imported {} samples", sent * 20)),
+        "{imported}"
+    );
+    ferula.start().unwrap();
+    assert_same(&answers(&ferula, start), &expected);
+    stop(&mut ferula);
 }
 
 #[test]

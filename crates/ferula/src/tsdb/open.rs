@@ -12,6 +12,7 @@ use ferula_objects::{LocalObjects, Objects};
 use ferula_shard::{Ack, Shard, ShardParts, ShardSettings, UpkeepSettings};
 use ferula_tsdb::compact::Retention;
 use ferula_tsdb::log::Progress as Replaying;
+use ferula_tsdb::manifest::delete_unnamed_blocks;
 
 use crate::serve::{QUEUE_BYTES_MAX, SEGMENT_BYTES, SHARD};
 
@@ -40,6 +41,8 @@ impl Opened {
         let coord = Arc::new(LocalCoord::open(disk.clone(), dir)?);
         let blocks = blocks.map_or(dir, PathBuf::as_path);
         let objects: Arc<dyn Objects> = Arc::new(LocalObjects::open(disk.clone(), blocks)?);
+        // What a command that was stopped had written.
+        delete_unnamed_blocks(&objects)?;
         let settings = ShardSettings {
             dir: dir.to_owned(),
             number: SHARD,
