@@ -39,7 +39,7 @@ use crate::{flags, logging};
 pub(crate) const SHARD: u32 = 0;
 
 /// Size of a log segment file.
-pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;
+pub(crate) const SEGMENT_BYTES: u64 = 16 << 20;
 
 /// Bytes of batches that may wait for the shard's writer.
 pub(crate) const QUEUE_BYTES_MAX: u64 = 256 << 20;

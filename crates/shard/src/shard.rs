@@ -498,9 +498,8 @@ impl Opening<'_> {
             writer: LogWriter { epoch, nonce },
         };
         let tail = replayed.tail.as_ref();
-        let mut log =
+        let log =
             Log::open(disk.clone(), clock.clone(), log, tail, stats.clone()).map_err(failed)?;
-        log.prepare();
         let took = clock.monotonic().saturating_sub(started);
         report(shard, &replayed, &found);
         let opened = Opened {

@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use ferula_env::SystemDisk;
 use ferula_model::{MatchOp, Matcher, Range, TenantId};
 use ferula_storage::{AppendError, Reason, Select, SeriesKey, SeriesRef};
 use futures::executor::block_on;
@@ -112,10 +113,27 @@ fn a_full_head_names_the_setting() {
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(dir.path());
     settings.head_bytes_max = 200_000;
-    let shard = try_open_on(ferula_env::SystemDisk::shared(), settings).unwrap();
+    let shard = try_open_on(SystemDisk::shared(), settings).unwrap();
     let error =
         (0..).find_map(|i| append(&shard, batch(by_labels(labels("a", i)), 1_000, 1.0)).err());
     let text = error.unwrap().to_string();
     assert!(text.contains("raise --storage.head-bytes-max"), "{text}");
     assert!(!dump(&shard).is_empty());
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path());
+    settings.segment_bytes = 4 << 10;
+    let open = || try_open_on(SystemDisk::shared(), settings.clone()).unwrap();
+    let shard = open();
+    for t in 1..4 {
+        let keys = (0..2_000).map(|i| SeriesKey::Labels(labels("up", i)));
+        append(&shard, batch(keys, t * 1_000, 1.0 / t as f64)).unwrap();
+    }
+    let stored = dump(&shard);
+    assert_eq!((stored.len(), stored[0].1.len()), (2_000, 3));
+    drop(shard);
+    assert_eq!(dump(&open()), stored);
 }

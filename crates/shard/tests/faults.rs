@@ -316,26 +316,3 @@ fn one_process_at_a_time() {
         "{error}"
     );
 }
-
-#[test]
-fn a_batch_too_large_for_a_segment_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let shard = open(dir.path());
-    let keys = (0..10_000).map(|i| SeriesKey::Labels(labels("a_rather_long_name", i)));
-    let error = append(&shard, batch(keys, 1_000, 0.1 + 0.2)).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("larger than a log segment takes"),
-        "{error}"
-    );
-    assert!(dump(&shard).is_empty());
-    assert!(matches!(shard.stats().state, State::Active { .. }));
-    // The series exist by now, and their definitions take more than a segment.
-    assert_still_works(&shard);
-    drop(shard);
-    let shard = open(dir.path());
-    assert_eq!(dump(&shard).len(), 1);
-    let head = shard.stats().head;
-    assert_eq!((head.series, head.known), (1, 10_001));
-}

@@ -26,7 +26,7 @@ pub enum LogError {
     #[error("the disk is full: no room for the next log segment: {0}")]
     DiskFull(#[source] io::Error),
     /// The commit is too large for a frame. Send less at once.
-    #[error("a commit of {bytes} bytes is larger than a log segment takes, {max}")]
+    #[error("a commit of {bytes} bytes is larger than a frame of the log, {max}")]
     TooLarge {
         /// What it takes.
         bytes: u64,

@@ -20,6 +20,9 @@ const SPARE: &str = "spare";
 /// finds what the device has, and there is nothing to make up for.
 const UNSYNCED: &str = "unsynced";
 
+/// A frame holds at most this many bytes. One that is larger than a segment gets one of its own.
+const FRAME_BYTES_MAX: u64 = 256 << 20;
+
 /// Zeros are written, and torn ends copied, in pieces of this size.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -209,13 +212,12 @@ impl Log {
 
     fn append(&mut self, kind: Kind, frame: &mut FrameBuf) -> Result<(), LogError> {
         self.refuse_if_broken()?;
-        let len = frame.len() as u64;
-        let max = self.settings.segment_bytes - segment::HEADER_BYTES as u64;
-        if len > max || len > u32::MAX.into() {
+        let (len, max) = (frame.len() as u64, FRAME_BYTES_MAX);
+        if len > max {
             return Err(LogError::TooLarge { bytes: len, max });
         }
         if self.segment.offset + len > self.segment.len {
-            self.rotate()?;
+            self.rotate(len)?;
         }
         let bytes = frame.finish(kind, self.settings.writer.epoch, self.commit + 1);
         self.unsynced = true;
@@ -223,18 +225,29 @@ impl Log {
             return Err(self.break_off(e));
         }
         self.segment.offset += len;
+        if self.segment.offset > self.segment.len / 2 {
+            self.prepare();
+        }
         self.commit += 1;
         self.stats.commits.fetch_add(1, Ordering::Relaxed);
         self.stats.bytes.fetch_add(len, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Goes on in a new segment. If there is no room for one, nothing has changed.
-    fn rotate(&mut self) -> Result<(), LogError> {
+    /// Goes on in a new segment with room for `len` bytes. If there is no room for one, nothing
+    /// has changed.
+    fn rotate(&mut self, len: u64) -> Result<(), LogError> {
         let spare = match self.spare.take() {
             Some(spare) => spare,
             None => make_spare(&*self.disk, &self.settings).map_err(LogError::DiskFull)?,
         };
+        let needed = segment::HEADER_BYTES as u64 + len;
+        if needed > self.settings.segment_bytes
+            && let Err(e) = spare.preallocate(needed)
+        {
+            // Another one is made for a smaller frame.
+            return Err(LogError::DiskFull(e));
+        }
         // The old segment is not touched again; the new one must not be found without it.
         self.sync()?;
         let header = Header {
@@ -244,25 +257,20 @@ impl Log {
             previous: self.segment.header.checksum(),
             wall_ms: self.clock.now_ms(),
         };
-        self.segment =
-            begin(&*self.disk, &self.settings, spare, header).map_err(|e| self.break_off(e))?;
+        let begun = begin(&*self.disk, &self.settings, spare, header);
+        self.segment = begun.map_err(|e| self.break_off(e))?;
         self.stats.segment.store(header.seq, Ordering::Relaxed);
         self.stats.segments.fetch_add(1, Ordering::Relaxed);
-        self.prepare();
         Ok(())
     }
 
-    /// Sets the next segment aside before it is needed, if that has not been done: so a full
-    /// disk is noticed while there is still room. Failing is no harm yet.
-    pub fn prepare(&mut self) {
+    /// Sets the next segment aside before it is needed, once half of this one is used, if that
+    /// has not been done: so a full disk is noticed while there is still room. Failing is no harm
+    /// yet.
+    fn prepare(&mut self) {
         if self.spare.is_none() && !self.broken {
             self.spare = make_spare(&*self.disk, &self.settings).ok();
         }
-    }
-
-    /// Whether the next segment is set aside.
-    pub fn is_prepared(&self) -> bool {
-        self.spare.is_some()
     }
 
     fn refuse_if_broken(&self) -> Result<(), LogError> {
@@ -337,7 +345,7 @@ fn begin(
     let name = segment::file_name(header.seq);
     disk.rename(&settings.dir.join(SPARE), &settings.dir.join(name))?;
     disk.sync_dir(&settings.dir)?;
-    let len = settings.segment_bytes;
+    let len = file.len()?;
     Ok(Segment {
         file,
         header,
