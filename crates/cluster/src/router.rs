@@ -97,6 +97,7 @@ struct Part {
 fn merge(whole: &mut Report, part: Report, shard: usize, original: &[u32]) {
     whole.samples += part.samples;
     whole.histograms += part.histograms;
+    whole.late += part.late;
     whole.duplicates += part.duplicates;
     whole.series_created += part.series_created;
     let of_shard = |SeriesRef(id)| SeriesRef(id | ((shard as u64) << SID_BITS));

@@ -130,10 +130,7 @@ pub(crate) static STORAGE: Section = Section {
 pub(crate) static TSDB: Section = Section {
     name: "`storage.tsdb`",
     keys: &[
-        no(
-            "out_of_order_time_window",
-            "remove it or set it to 0s; a later version will take samples out of order",
-        ),
+        yes("out_of_order_time_window"),
         no("stale_series_compaction_threshold", STALE_SERIES),
         yes("chunk_encoding"),
         yes("retention"),

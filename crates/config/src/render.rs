@@ -11,6 +11,7 @@ use ferula_relabel::{Rule, RuleConfig};
 use crate::yaml::{Kind, Value};
 use crate::{
     Config, FileSdConfig, GlobalConfig, Limits, RetentionConfig, ScrapeConfig, StaticConfig,
+    StorageConfig,
 };
 
 /// The effective configuration; [`crate::load`] reads it back to an equal one, unless an
@@ -18,10 +19,16 @@ use crate::{
 pub fn render(config: &Config) -> String {
     let mut out = Writer::default();
     out.section("global", |out| global(out, &config.global));
-    if let Some(retention) = &config.storage.retention {
+    if config.storage != StorageConfig::default() {
         out.section("storage", |out| {
             out.section("tsdb", |out| {
-                out.section("retention", |out| self::retention(out, retention));
+                let window = config.storage.out_of_order_time_window;
+                if !window.is_zero() {
+                    out.set("out_of_order_time_window", duration::format(window));
+                }
+                if let Some(retention) = &config.storage.retention {
+                    out.section("retention", |out| self::retention(out, retention));
+                }
             });
         });
     }

@@ -49,6 +49,8 @@ pub struct GlobalConfig {
 /// The `storage` section.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StorageConfig {
+    /// How far behind the newest sample others may come out of order; zero for not at all.
+    pub out_of_order_time_window: Duration,
     /// How long and how much is kept; absent, the command line says.
     pub retention: Option<RetentionConfig>,
 }

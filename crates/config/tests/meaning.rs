@@ -48,6 +48,16 @@ fn seconds(s: u64) -> Duration {
 }
 
 #[test]
+fn samples_may_come_out_of_order() {
+    let config = good("storage: {tsdb: {out_of_order_time_window: 30m}}");
+    assert_eq!(config.storage.out_of_order_time_window.as_secs(), 1_800);
+    let again = good(&render(&config));
+    assert_eq!(again, config);
+    let none = good("global: {}");
+    assert!(none.storage.out_of_order_time_window.is_zero());
+}
+
+#[test]
 fn nothing_said_means_the_defaults() {
     for text in [
         "",

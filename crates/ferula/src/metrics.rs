@@ -386,6 +386,10 @@ fn storage(out: &mut TextWriter, stats: &ShardStats) {
     out.counter("prometheus_tsdb_head_samples_appended_total", appended)
         .sample(&[("type", "float")], stats.verdicts.floats as f64)
         .sample(&[("type", "histogram")], stats.verdicts.histograms as f64);
+    let late = "Samples stored that came out of order.";
+    let name = "prometheus_tsdb_head_out_of_order_samples_appended_total";
+    out.counter(name, late)
+        .sample(&[], stats.verdicts.late as f64);
     let mut count = |name: &str, help: &str, value: f64| {
         out.counter(name, help).sample(&[], value);
     };

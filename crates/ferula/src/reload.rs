@@ -160,7 +160,7 @@ impl Reloader {
     /// Nothing here can fail: what could, was done before.
     fn put_into_force(&self, config: &Config, prepared: Prepared) {
         self.query_log.switch(prepared.query_log);
-        self.keeping.put_into_force(prepared.retention);
+        self.keeping.put_into_force(config, prepared.retention);
         self.scrape.apply(config);
         let wanted = config
             .scrape_configs

@@ -67,9 +67,10 @@ impl Keeping {
         capacity
     }
 
-    pub(crate) fn put_into_force(&self, retention: Retention) {
+    pub(crate) fn put_into_force(&self, config: &Config, retention: Retention) {
         if let Some(shard) = self.shard.get() {
             shard.set_retention(retention);
+            shard.set_out_of_order_window(config.storage.out_of_order_time_window);
         }
     }
 

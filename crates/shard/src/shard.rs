@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ferula_coord::{Coord, CoordError};
 use ferula_env::{Clock, Disk};
@@ -360,6 +361,13 @@ impl Shard {
             .iter()
             .map(|shown| shown.entry().clone())
             .collect()
+    }
+
+    /// How far behind the newest sample others may come out of order, from here on; zero for not
+    /// at all.
+    pub fn set_out_of_order_window(&self, window: Duration) {
+        let ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        self.head().set_late_window(ms);
     }
 
     fn head(&self) -> &Arc<Head> {

@@ -25,6 +25,7 @@ const REASONS: [&str; 7] = [
 pub(crate) struct Verdicts {
     floats: AtomicU64,
     histograms: AtomicU64,
+    late: AtomicU64,
     duplicates: AtomicU64,
     series_created: AtomicU64,
     rejected: [AtomicU64; REASONS.len()],
@@ -35,6 +36,7 @@ impl Verdicts {
         let add = |counter: &AtomicU64, n| counter.fetch_add(n, Ordering::Relaxed);
         add(&self.floats, report.samples);
         add(&self.histograms, report.histograms);
+        add(&self.late, report.late);
         add(&self.duplicates, report.duplicates);
         add(&self.series_created, report.series_created);
         for (word, n) in &report.rejected {
@@ -49,6 +51,7 @@ impl Verdicts {
         VerdictCounts {
             floats: get(&self.floats),
             histograms: get(&self.histograms),
+            late: get(&self.late),
             duplicates: get(&self.duplicates),
             series_created: get(&self.series_created),
             rejected: REASONS
@@ -118,6 +121,8 @@ pub struct VerdictCounts {
     pub floats: u64,
     /// Histograms stored.
     pub histograms: u64,
+    /// Samples stored that came out of order.
+    pub late: u64,
     /// Identical resends.
     pub duplicates: u64,
     /// Series created.

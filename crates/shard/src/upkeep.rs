@@ -297,6 +297,8 @@ impl Upkeep {
 
     fn cut(&mut self, range: Range, stop: &dyn Fn() -> bool) -> Result<(), UpkeepError> {
         let started = self.parts.clock.monotonic();
+        // Nothing that comes out of order may be too late for the block.
+        self.ask_writer(move |head, _| head.begin_cut(range.end))?;
         let (id, writer) = self.writer(range, 1, Vec::new())?;
         let head = self.parts.samples.head().clone();
         let written = self.or_delete(id, |_| compact::cut(&head, range, writer, stop))?;

@@ -239,6 +239,8 @@ pub struct Report {
     pub samples: u64,
     /// Histograms stored.
     pub histograms: u64,
+    /// How many of those stored were out of order.
+    pub late: u64,
     /// Identical resends: a success, not stored again.
     pub duplicates: u64,
     /// Series that were new.

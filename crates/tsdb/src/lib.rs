@@ -24,8 +24,8 @@ mod testing;
 pub mod view;
 
 pub use head::{
-    Cardinality, Head, HeadSettings, HeadStats, HeadWriter, Rebase, ReplayedRecords, Retired,
-    ToDelete, Verdict, judge, min_valid,
+    Bounds, Cardinality, Head, HeadSettings, HeadStats, HeadWriter, Rebase, ReplayedRecords,
+    Retired, ToDelete, Verdict, judge, min_valid,
 };
 
 /// Bytes that are not what they should be. Says what, not where: whoever knows adds it.

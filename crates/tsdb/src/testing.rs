@@ -156,6 +156,7 @@ impl Store {
     /// Raises the floor, as after a cut.
     pub(crate) fn cut(&mut self, floor: Timestamp) {
         self.floor = self.floor.max(floor);
+        self.writer.begin_cut(floor);
         self.head.raise_floor(floor, || ());
     }
 

@@ -22,6 +22,8 @@ pub(super) fn storage(cx: &mut Cx<'_>, node: NodeId, storage: &mut StorageConfig
     let Some(fields) = cx.fields(tsdb.value, &keys::TSDB) else {
         return;
     };
+    let window = &mut storage.out_of_order_time_window;
+    fields.read(cx, "out_of_order_time_window", values::duration, window);
     if let Some(encoding) = fields.pair("chunk_encoding") {
         cx.fields(encoding.value, &keys::CHUNK_ENCODING);
     }

@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Pairs = 3,
     Series = 4,
     Samples = 5,
+    Late = 6,
 }
 
 /// A part of a checkpoint that is read and checked as a whole.
@@ -175,6 +176,7 @@ fn take_section(r: &mut Reader<'_>, end: u64) -> Result<Section, Damaged> {
         3 => Kind::Pairs,
         4 => Kind::Series,
         5 => Kind::Samples,
+        6 => Kind::Late,
         _ => return Err(Damaged("a section is of no known kind")),
     };
     let section = Section {

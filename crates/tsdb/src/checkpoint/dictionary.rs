@@ -63,7 +63,7 @@ impl Position {
                 Some(Kind::Symbols) => self.put_symbol(index, out),
                 Some(Kind::Pairs) => self.put_pair(index, out),
                 Some(Kind::Series) => self.put_series(index, out),
-                Some(Kind::Samples) | None => return,
+                Some(Kind::Samples | Kind::Late) | None => return,
             }
         }
     }
@@ -140,7 +140,9 @@ impl<'a> Filling<'a> {
                 Kind::Symbols => self.symbol(r)?,
                 Kind::Pairs => self.pair(r)?,
                 Kind::Series => self.series(r)?,
-                Kind::Samples => return Err(Damaged("samples are no part of a dictionary")),
+                Kind::Samples | Kind::Late => {
+                    return Err(Damaged("samples are no part of a dictionary"));
+                }
             }
         }
         Ok(())

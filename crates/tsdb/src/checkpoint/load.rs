@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ferula_model::Timestamp;
+use ferula_model::{Timestamp, Value};
 use ferula_objects::ObjectReader;
 use parking_lot::Mutex;
 
 use super::contents::{Contents, Kind, Section};
 use super::dictionary::Filling;
 use super::{Checkpoint, CheckpointError};
+use crate::head::late::LateSeries;
 use crate::head::series::Series;
 use crate::head::{PAGE_SERIES, Totals};
 use crate::log::Dictionary;
@@ -75,13 +76,20 @@ impl HeadWriter {
         };
         filled?;
         let (pages, totals) = pages.finish()?;
-        head.data.write().fill(pages, &totals);
+        let late = load_late(&contents, object, floor)?;
+        let mut data = head.data.write();
+        data.fill(pages, &totals);
+        let mut samples = totals.samples;
+        for (sid, timestamp, value) in late {
+            samples += u64::from(data.insert_late(sid, timestamp, &value));
+        }
+        drop(data);
         self.logged = contents.dictionary;
         self.loaded = true;
         Ok(Loaded {
             commit: contents.commit,
             series: totals.series,
-            samples: totals.samples,
+            samples,
         })
     }
 }
@@ -92,10 +100,33 @@ fn fill(
     object: &dyn ObjectReader,
 ) -> Result<(), CheckpointError> {
     let mut buffer = Vec::new();
-    for section in contents.sections.iter().filter(|s| s.kind != Kind::Samples) {
+    let is_dictionary = |s: &&Section| !matches!(s.kind, Kind::Samples | Kind::Late);
+    for section in contents.sections.iter().filter(is_dictionary) {
         filling.section(section.kind, &mut section.read(object, &mut buffer)?)?;
     }
     Ok(())
+}
+
+/// The samples out of order that are not below the floor.
+fn load_late(
+    contents: &Contents,
+    object: &dyn ObjectReader,
+    floor: Timestamp,
+) -> Result<Vec<(u32, Timestamp, Value)>, CheckpointError> {
+    let mut buffer = Vec::new();
+    let mut late = Vec::new();
+    for section in contents.sections.iter().filter(|s| s.kind == Kind::Late) {
+        let mut r = section.read(object, &mut buffer)?;
+        while !r.is_empty() {
+            let (sid, samples) = LateSeries::take_image(&mut r)?;
+            if sid >= contents.dictionary.series {
+                return Err(Damaged("samples of a series that is not there").into());
+            }
+            let above = samples.into_iter().filter(|(t, _)| *t >= floor);
+            late.extend(above.map(|(t, value)| (sid, t, value)));
+        }
+    }
+    Ok(late)
 }
 
 /// Pages of series, loaded by several threads.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use ferula_model::Timestamp;
 use ferula_objects::ObjectWriter;
 use parking_lot::RwLockReadGuard;
 
@@ -68,6 +69,7 @@ impl Head {
             out.flush()?;
             out.end();
         }
+        self.write_late(mark, floor, &mut out)?;
         let contents = Contents {
             identity,
             commit: mark.commit,
@@ -79,6 +81,31 @@ impl Head {
         let checkpoint = contents.encode(out.offset, &mut piece);
         out.object.write(&piece)?;
         Ok(checkpoint)
+    }
+
+    /// Samples out of order: those that come meanwhile are in the log, and left out there if they
+    /// are here.
+    fn write_late(&self, mark: &Mark, floor: Timestamp, out: &mut Out<'_>) -> io::Result<()> {
+        let data = self.data.read();
+        let mut late: Vec<_> = data
+            .late
+            .iter()
+            .map(|(&sid, late)| (sid, late.clone()))
+            .collect();
+        drop(data);
+        late.retain(|(sid, _)| *sid < mark.dictionary.series);
+        late.sort_unstable_by_key(|(sid, _)| *sid);
+        if late.is_empty() {
+            return Ok(());
+        }
+        out.begin(Kind::Late);
+        for (sid, late) in late {
+            late.put_image(sid, floor, &mut out.piece);
+            out.flush_full()?;
+        }
+        out.flush()?;
+        out.end();
+        Ok(())
     }
 
     fn write_dictionary(&self, mark: &Mark, out: &mut Out<'_>) -> io::Result<()> {

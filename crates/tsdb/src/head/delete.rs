@@ -13,7 +13,7 @@ use parking_lot::RwLockWriteGuard;
 
 use super::sealed::{Sealed, chain, decode_chunk, decode_sealed};
 use super::select::matching;
-use super::series::{Growth, Kind, Series};
+use super::series::{Freed, Growth, Kind, Series};
 use super::{Head, HeadWriter};
 use crate::Damaged;
 use crate::bytes::{Reader, put_uv, put_zz};
@@ -114,10 +114,7 @@ impl Head {
         ids.sort_unstable();
         ids.dedup();
         let data = self.data.read();
-        ids.retain(|&sid| {
-            data.series(sid)
-                .is_some_and(|series| series.overlaps(range))
-        });
+        ids.retain(|&sid| data.overlaps(sid, range));
         ids
     }
 
@@ -137,6 +134,10 @@ impl Head {
                     replaced.push(std::mem::replace(series, rest));
                 }
             }
+            let mut freed = Freed::default();
+            erased += data.remove_late(slice, |t| range.contains(t), &mut freed);
+            data.give_back(&freed);
+            self.give_back(&freed);
             data.samples = data.samples - before.samples + after.samples;
             data.chunks = data.chunks - before.chunks + after.chunks;
             data.live = data.live - before.series + after.series;

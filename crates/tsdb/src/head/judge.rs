@@ -13,6 +13,8 @@ pub(super) const BEHIND_MS_MAX: i64 = 60 * 60 * 1_000;
 pub enum Verdict {
     /// It is stored.
     Accept,
+    /// It is stored out of order: its series has newer samples, or others have much newer ones.
+    AcceptLate,
     /// It is stored already, bit for bit.
     DuplicateOk,
     /// Another value is stored at its timestamp.
@@ -27,6 +29,8 @@ pub enum Verdict {
     },
     /// It is older than the head takes.
     OutOfBounds,
+    /// It is older than the window for samples out of order reaches.
+    TooOld,
 }
 
 /// The oldest timestamp a head takes whose newest sample is at `newest`; if it is empty, anything
@@ -36,23 +40,43 @@ pub fn min_valid(newest: Option<Timestamp>, floor: Timestamp) -> Timestamp {
     bound.max(floor)
 }
 
+/// How old a sample may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// The oldest timestamp taken in order.
+    pub min_valid: Timestamp,
+    /// The oldest timestamp taken out of order; `None` if none is.
+    pub late: Option<Timestamp>,
+}
+
+impl Bounds {
+    /// The oldest timestamp that is taken at all.
+    pub fn oldest(self) -> Timestamp {
+        self.late
+            .map_or(self.min_valid, |late| late.min(self.min_valid))
+    }
+}
+
 /// Decides on the sample (`timestamp`, `value`).
 ///
 /// `newest` is the timestamp of the series' newest sample, staged ones included. `held` looks a
-/// sample of the series up; it is asked only for timestamps up to `newest`, which is rare.
+/// sample of the series up; it is asked only for timestamps that are not taken in order, which is
+/// rare.
 #[inline]
 pub fn judge(
     timestamp: Timestamp,
     value: impl FnOnce() -> Value,
     newest: Option<Timestamp>,
     held: impl FnOnce(Timestamp) -> Option<Value>,
-    min_valid: Timestamp,
+    bounds: Bounds,
 ) -> Verdict {
     match newest {
         Some(newest) if timestamp <= newest => {
-            judge_old(timestamp, &value(), newest, held, min_valid)
+            judge_old(timestamp, &value(), Some(newest), held, bounds)
         }
-        _ if timestamp >= min_valid => Verdict::Accept,
+        _ if timestamp >= bounds.min_valid => Verdict::Accept,
+        // Nothing but a late sample can be there.
+        newest if bounds.late.is_some() => judge_old(timestamp, &value(), newest, held, bounds),
         _ => Verdict::OutOfBounds,
     }
 }
@@ -60,15 +84,19 @@ pub fn judge(
 fn judge_old(
     timestamp: Timestamp,
     value: &Value,
-    newest: Timestamp,
+    newest: Option<Timestamp>,
     held: impl FnOnce(Timestamp) -> Option<Value>,
-    min_valid: Timestamp,
+    bounds: Bounds,
 ) -> Verdict {
-    match held(timestamp) {
-        Some(existing) if same(&existing, value) => Verdict::DuplicateOk,
-        Some(existing) => Verdict::DuplicateConflict { existing },
-        None if timestamp < min_valid => Verdict::OutOfBounds,
-        None => Verdict::OutOfOrder { newest },
+    match (held(timestamp), bounds.late, newest) {
+        (Some(existing), ..) if same(&existing, value) => Verdict::DuplicateOk,
+        (Some(existing), ..) => Verdict::DuplicateConflict { existing },
+        (None, Some(late), _) if timestamp >= late => Verdict::AcceptLate,
+        (None, Some(_), _) => Verdict::TooOld,
+        (None, None, Some(newest)) if timestamp >= bounds.min_valid => {
+            Verdict::OutOfOrder { newest }
+        }
+        (None, None, _) => Verdict::OutOfBounds,
     }
 }
 
@@ -100,7 +128,10 @@ mod tests {
             || v,
             last,
             |t| series.get(&t).cloned(),
-            min_valid(newest, Timestamp::MIN),
+            Bounds {
+                min_valid: min_valid(newest, Timestamp::MIN),
+                late: None,
+            },
         )
     }
 
@@ -161,6 +192,38 @@ mod tests {
     }
 
     #[test]
+    fn within_the_window_order_does_not_matter() {
+        let f = Value::Float;
+        let two = BTreeMap::from([(10, f(1.0)), (HOUR, f(2.0))]);
+        let check = |t, v| {
+            let (last, bounds) = (
+                two.keys().next_back().copied(),
+                Bounds {
+                    min_valid: 2 * HOUR,
+                    late: Some(20),
+                },
+            );
+            judge(t, || f(v), last, |t| two.get(&t).cloned(), bounds)
+        };
+        assert_eq!(check(20, 1.0), Verdict::AcceptLate);
+        assert_eq!(check(19, 1.0), Verdict::TooOld);
+        // What is held already is judged by its value at any age.
+        assert_eq!(check(10, 1.0), Verdict::DuplicateOk);
+        let existing = f(2.0);
+        assert_eq!(check(HOUR, 1.0), Verdict::DuplicateConflict { existing });
+        // Newer than its series' newest, but not than what chunks take.
+        assert_eq!(check(2 * HOUR - 1, 1.0), Verdict::AcceptLate);
+        assert_eq!(check(2 * HOUR, 1.0), Verdict::Accept);
+        let bounds = Bounds {
+            min_valid: 50,
+            late: Some(20),
+        };
+        assert_eq!(bounds.oldest(), 20);
+        let none = || f(1.0);
+        assert_eq!(judge(30, none, None, |_| None, bounds), Verdict::AcceptLate);
+    }
+
+    #[test]
     fn markers_of_both_kinds_are_one() {
         let stale = Value::Histogram(Arc::new(Histogram::stale()));
         let series = BTreeMap::from([(10, stale.clone())]);
@@ -199,6 +262,7 @@ mod tests {
                     Verdict::OutOfOrder { .. } | Verdict::OutOfBounds => {
                         prop_assert!(!stored.contains_key(&t));
                     }
+                    Verdict::AcceptLate | Verdict::TooOld => prop_assert!(false, "no window"),
                 }
             }
             let newest = stored.keys().next_back().copied();

@@ -7,6 +7,7 @@
 mod delete;
 mod image;
 mod judge;
+pub(crate) mod late;
 mod order;
 mod postings;
 mod read;
@@ -25,18 +26,19 @@ mod truncate;
 pub(crate) mod index;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use ferula_model::{Range, Timestamp};
 use parking_lot::{Mutex, RwLock};
 
 use index::Index;
+use late::Late;
 use order::Order;
 use series::{Freed, Growth, Series};
 
 pub use delete::ToDelete;
 pub(crate) use image::Totals;
-pub use judge::{Verdict, judge, min_valid};
+pub use judge::{Bounds, Verdict, judge, min_valid};
 pub use rebase::{Rebase, Retired};
 pub use replay::ReplayedRecords;
 pub use stage::HeadWriter;
@@ -72,6 +74,8 @@ pub struct Head {
     pub(crate) renumbering: RwLock<()>,
     /// Bytes held, as of the last commit.
     bytes: AtomicU64,
+    /// How far behind the newest sample late ones are taken, in milliseconds.
+    late_window: AtomicI64,
 }
 
 /// The samples: what a commit changes.
@@ -80,6 +84,8 @@ pub(crate) struct Data {
     pages: Vec<Vec<Series>>,
     /// Series from here on are not published.
     len: u32,
+    /// Samples that came out of order.
+    pub(crate) late: Late,
     /// How many series have samples.
     live: u64,
     bytes: u64,
@@ -100,6 +106,7 @@ impl Default for Data {
         Self {
             pages: Vec::new(),
             len: 0,
+            late: Late::new(),
             live: 0,
             bytes: 0,
             chunks: 0,
@@ -121,6 +128,7 @@ impl Head {
             order: Mutex::default(),
             renumbering: RwLock::default(),
             bytes: AtomicU64::new(0),
+            late_window: AtomicI64::new(0),
             settings,
         });
         (head.clone(), HeadWriter::new(head))
@@ -216,7 +224,20 @@ impl Data {
     /// Whether a series has samples at or above the floor.
     fn is_live(&self, sid: u32) -> bool {
         let newest = self.series(sid).and_then(Series::newest_held);
-        newest.is_some_and(|newest| newest >= self.floor)
+        newest.is_some_and(|newest| newest >= self.floor) || self.late(sid).is_some()
+    }
+
+    /// Whether a series may have samples in `range`, which is above the floor. Cheap, and wrong
+    /// only towards yes.
+    fn may_overlap(&self, sid: u32, range: Range) -> bool {
+        self.series(sid).is_some_and(|s| s.may_overlap(range))
+            || self.late(sid).is_some_and(|late| late.overlaps(range))
+    }
+
+    /// Whether a series has chunks, or late samples, in `range`.
+    fn overlaps(&self, sid: u32, range: Range) -> bool {
+        self.series(sid).is_some_and(|s| s.overlaps(range))
+            || self.late(sid).is_some_and(|late| late.overlaps(range))
     }
 
     /// Whether all published series are known to.

@@ -31,9 +31,11 @@ impl Head {
         let range = data.above_floor(request.range);
         let snapshots: Vec<_> = ids
             .into_iter()
-            .filter_map(|sid| Some((sid, data.series(sid)?)))
-            .filter(|(_, series)| range.is_some_and(|range| series.may_overlap(range)))
-            .map(|(sid, series)| (sid, series.snapshot(&mut moment.open)))
+            .filter(|&sid| range.is_some_and(|range| data.may_overlap(sid, range)))
+            .filter_map(|sid| {
+                let snapshot = data.series(sid)?.snapshot(&mut moment.open);
+                Some((sid, snapshot, data.late(sid).cloned()))
+            })
             .collect();
         drop(data);
         let moment = Arc::new(moment);
@@ -41,16 +43,19 @@ impl Head {
             let found = names.iter().filter_map(|name| index.symbols.find(name));
             found.collect()
         });
-        let series = snapshots.into_iter().map(|(sid, snapshot)| SelectedSeries {
-            labels: match &names {
-                Some(names) => index.labels_named(sid, names),
-                None => index.labels(sid),
-            },
-            source: Arc::new(Source {
-                snapshot,
-                moment: moment.clone(),
-            }),
-        });
+        let series = snapshots
+            .into_iter()
+            .map(|(sid, snapshot, late)| SelectedSeries {
+                labels: match &names {
+                    Some(names) => index.labels_named(sid, names),
+                    None => index.labels(sid),
+                },
+                source: Arc::new(Source {
+                    snapshot,
+                    late,
+                    moment: moment.clone(),
+                }),
+            });
         let selected = Selected {
             series: series.collect(),
             warnings: Vec::new(),
@@ -147,7 +152,7 @@ impl Head {
         let data: &Data = &data;
         match data.above_floor(query.range) {
             Some(range) => {
-                ids.retain(|&sid| data.series(sid).is_some_and(|s| s.may_overlap(range)));
+                ids.retain(|&sid| data.may_overlap(sid, range));
             }
             None => ids.clear(),
         }

@@ -204,7 +204,7 @@ impl Rebase {
 impl Data {
     /// Whether a series has samples, or a bound for what may come.
     fn is_needed(&self, sid: u32) -> bool {
-        self.series(sid).is_some_and(|s| s.kind() != Kind::None)
+        self.series(sid).is_some_and(|s| s.kind() != Kind::None) || self.late(sid).is_some()
     }
 
     /// Makes what was series `ids[i]` series `i`. Whoever is not in the list is given up.
@@ -223,6 +223,7 @@ impl Data {
         for series in self.pages.iter_mut().flatten() {
             series.truncate(i64::MAX, freed);
         }
+        self.renumber_late(ids, freed);
         self.give_back(freed);
         let before = std::mem::replace(&mut self.len, ids.len() as u32);
         let each = size_of::<Series>() as u64;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ferula_model::{LABEL_LEN_MAX, Labels, TenantId};
+use ferula_model::{LABEL_LEN_MAX, Labels, TenantId, Value};
 
 use super::index::{Index, SERIES_MAX};
 use super::rebase::Renumbering;
@@ -113,6 +113,16 @@ impl HeadWriter {
                 self.replay_rows(scratch, true, found);
                 Ok(())
             }
+            record::LATE_ROWS => {
+                record::take_floats(&mut payload, &mut scratch.columns)?;
+                self.replay_late(scratch, false, found);
+                Ok(())
+            }
+            record::LATE_HISTOGRAMS => {
+                record::take_histograms(&mut payload, &mut scratch.columns)?;
+                self.replay_late(scratch, true, found);
+                Ok(())
+            }
             record::DELETION => {
                 found.deleted += self.replay_deletion(record.tenant, &mut payload)?;
                 Ok(())
@@ -211,6 +221,40 @@ impl HeadWriter {
         result
     }
 
+    fn replay_late(&mut self, scratch: &Scratch, histograms: bool, found: &mut ReplayedRecords) {
+        let head = self.head.clone();
+        let index = head.index.read();
+        let mut data = head.data.write();
+        data.extend_to(index.len());
+        let columns = &scratch.columns;
+        for (i, (&sid, &timestamp)) in columns.sids.iter().zip(&columns.timestamps).enumerate() {
+            let known = u32::try_from(sid).ok().filter(|&sid| index.is_known(sid));
+            let Some(sid) = known else {
+                self.lose_number(sid, found);
+                continue;
+            };
+            let value = match histograms {
+                true => Value::Histogram(columns.histograms[i].clone()),
+                false => Value::Float(f64::from_bits(columns.floats[i])),
+            };
+            if timestamp < data.floor {
+                found.below_floor += 1;
+            } else if !data.has_in_order(sid, timestamp) && data.insert_late(sid, timestamp, &value)
+            {
+                found.samples += 1;
+            } else {
+                found.contained += 1;
+            }
+        }
+    }
+
+    /// Notes a sample of a series that is not known, whose number is not to be given to another.
+    fn lose_number(&mut self, sid: i64, found: &mut ReplayedRecords) {
+        found.unknown_series += 1;
+        let lost = u32::try_from(sid).unwrap_or_default();
+        self.lost_until = self.lost_until.max(lost.saturating_add(1));
+    }
+
     fn replay_rebase(&mut self, payload: &mut Reader<'_>) -> Result<(), Damaged> {
         let head = self.head.clone();
         let index = head.index.read();
@@ -257,17 +301,16 @@ impl HeadWriter {
                 let (sid, timestamp) = (columns.sids[i], columns.timestamps[i]);
                 let known = u32::try_from(sid).ok().filter(|&sid| index.is_known(sid));
                 let Some(sid) = known else {
-                    found.unknown_series += 1;
-                    let lost = u32::try_from(sid).unwrap_or_default();
-                    self.lost_until = self.lost_until.max(lost.saturating_add(1));
+                    self.lose_number(sid, found);
                     continue;
                 };
                 if timestamp < data.floor {
                     found.below_floor += 1;
                     continue;
                 }
+                let is_late = data.late(sid).is_some_and(|l| l.get(timestamp).is_some());
                 let series = data.series_mut(sid);
-                if series.newest().is_some_and(|newest| newest >= timestamp) {
+                if is_late || series.newest().is_some_and(|newest| newest >= timestamp) {
                     match self.loaded {
                         true => found.contained += 1,
                         false => found.out_of_order += 1,

@@ -1,11 +1,14 @@
 //! Reading everything: for blocks that are cut from the head.
 
+use std::sync::Arc;
+
 use ferula_model::{Labels, Range, TenantId, Timestamp};
 use ferula_storage::Columns;
 use parking_lot::RwLockReadGuard;
 
 use super::Head;
 use super::index::Index;
+use super::late::LateSeries;
 use super::snapshot::{Moment, Snapshot};
 use crate::Damaged;
 
@@ -15,6 +18,9 @@ const SLICE_SERIES: usize = 1_024;
 /// So many series are decoded between two looks at the head: what their open chunks take is
 /// copied.
 const BATCH_SERIES: usize = 256;
+
+/// A series' labels, chunks and late samples.
+type Taken = (Labels, Snapshot, Option<Arc<LateSeries>>);
 
 impl Head {
     /// Visits every series that has samples in `range`, in order of tenant and labels, with
@@ -31,9 +37,9 @@ impl Head {
             let ids = self.sorted(self.with_samples(number, range));
             for batch in ids.chunks(BATCH_SERIES) {
                 let (moment, series) = self.take(batch, range);
-                for (labels, snapshot) in series {
+                for (labels, snapshot, late) in series {
                     columns.clear();
-                    snapshot.decode(range, &moment, &mut columns)?;
+                    snapshot.decode_all(range, late.as_deref(), &moment, &mut columns)?;
                     trim(&mut columns, range);
                     if !columns.is_empty() {
                         visit(&tenant, &labels, &columns)?;
@@ -65,8 +71,7 @@ impl Head {
                 RwLockReadGuard::bump(&mut data);
             }
             let range = data.above_floor(range);
-            let series = data.series(sid);
-            range.is_some_and(|range| series.is_some_and(|series| series.overlaps(range)))
+            range.is_some_and(|range| data.overlaps(sid, range))
         });
         ids
     }
@@ -92,7 +97,7 @@ impl Head {
     }
 
     /// Labels and snapshots of some series.
-    fn take(&self, ids: &[u32], range: Range) -> (Moment, Vec<(Labels, Snapshot)>) {
+    fn take(&self, ids: &[u32], range: Range) -> (Moment, Vec<Taken>) {
         let index = self.index.read();
         let data = self.data.read();
         let mut moment = Moment {
@@ -103,7 +108,7 @@ impl Head {
         let series = series
             .map(|(sid, series)| {
                 let snapshot = series.snapshot_of(range, &mut moment.open);
-                (index.labels(sid), snapshot)
+                (index.labels(sid), snapshot, data.late(sid).cloned())
             })
             .collect();
         (moment, series)
@@ -166,8 +171,6 @@ fn places(sorted: impl Iterator<Item = Timestamp>, range: Range) -> std::ops::Ra
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{HeadSettings, HeadWriter};
     use ferula_model::Histogram;

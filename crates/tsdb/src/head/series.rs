@@ -419,6 +419,7 @@ mod tests {
         let snapshot = series.snapshot(&mut open);
         Source {
             snapshot,
+            late: None,
             moment: Arc::new(Moment { open, floor }),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ferula_model::{Range, Timestamp};
 use ferula_storage::{Columns, SelectError, SeriesSource};
 
+use super::late::LateSeries;
 use super::sealed::{Sealed, decode_chunk, decode_sealed, first_timestamp};
 use super::series::Kind;
 use crate::Damaged;
@@ -34,13 +35,14 @@ pub(crate) struct Moment {
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) snapshot: Snapshot,
+    pub(crate) late: Option<Arc<LateSeries>>,
     pub(crate) moment: Arc<Moment>,
 }
 
 impl SeriesSource for Source {
     fn decode(&self, range: Range, columns: &mut Columns) -> Result<(), SelectError> {
         self.snapshot
-            .decode(range, &self.moment, columns)
+            .decode_all(range, self.late.as_deref(), &self.moment, columns)
             .map_err(|e| SelectError::Corrupt {
                 what: format!("in memory: {e}"),
             })
@@ -48,18 +50,33 @@ impl SeriesSource for Source {
 
     fn newest(&self) -> Option<(Timestamp, f64)> {
         let Snapshot { newest, value, .. } = self.snapshot;
-        (self.snapshot.kind == Kind::Float).then(|| (newest, f64::from_bits(value)))
+        let late = self.late.as_ref().and_then(|late| late.span());
+        let is_newest = late.is_none_or(|(_, late)| late < newest);
+        (is_newest && self.snapshot.kind == Kind::Float).then(|| (newest, f64::from_bits(value)))
     }
 }
 
 impl Snapshot {
-    /// Appends the samples of `range`, and a few around it, but none below the floor.
-    pub(super) fn decode(
+    /// Appends the samples of `range`, late ones in their places.
+    pub(super) fn decode_all(
         &self,
         range: Range,
+        late: Option<&LateSeries>,
         moment: &Moment,
         columns: &mut Columns,
     ) -> Result<(), Damaged> {
+        let mark = Mark::of(columns);
+        self.decode(range, moment, columns)?;
+        if let Some(late) = late {
+            let start = range.start.max(moment.floor);
+            let from = (mark.floats, mark.histograms);
+            late.merge(Range { start, ..range }, from, columns);
+        }
+        Ok(())
+    }
+
+    /// Appends the samples of `range`, and a few around it, but none below the floor.
+    fn decode(&self, range: Range, moment: &Moment, columns: &mut Columns) -> Result<(), Damaged> {
         let floor = moment.floor;
         let start = range.start.max(floor);
         let mut chunks = Vec::new();

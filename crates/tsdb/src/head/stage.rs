@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::rebase::{Renumbering, reference};
 use super::series::Kind;
-use super::{BYTES_MAX_SETTING, Data, Head, Verdict, WARM_ROWS, judge, min_valid};
+use super::{BYTES_MAX_SETTING, Bounds, Data, Head, Verdict, WARM_ROWS, judge, min_valid};
 use crate::chunk::column::Scratch;
 use crate::log::record::{self, Dictionary};
 
@@ -57,6 +57,8 @@ pub struct HeadWriter {
     pub(super) replay_scratch: super::replay::Scratch,
     /// Above all numbers of unknown series that a replay met.
     pub(super) lost_until: u32,
+    /// No late sample below is taken: a block is being cut up to here.
+    pub(super) late_bound: Timestamp,
     /// From the references before the last renumbering to those of today.
     pub(super) previous: Renumbering,
 }
@@ -71,6 +73,8 @@ pub(crate) struct Row {
     /// A float's bits, or the number of a staged histogram.
     pub(crate) value: u64,
     pub(crate) is_histogram: bool,
+    /// Whether it is out of order.
+    pub(crate) is_late: bool,
 }
 
 impl Row {
@@ -83,6 +87,7 @@ impl Row {
             timestamp,
             value,
             is_histogram: false,
+            is_late: false,
         }
     }
 }
@@ -104,6 +109,8 @@ struct Lookup {
     columns: Columns,
     /// Staged rows of series that were asked for, oldest first.
     staged: HashMap<u32, Vec<u32>>,
+    /// Staged rows that are out of order, by series and time.
+    late: HashMap<(u32, Timestamp), u32>,
 }
 
 impl HeadWriter {
@@ -123,6 +130,7 @@ impl HeadWriter {
             scratch: Scratch::default(),
             replay_scratch: super::replay::Scratch::default(),
             lost_until: 0,
+            late_bound: Timestamp::MIN,
             previous: Renumbering::default(),
         }
     }
@@ -142,14 +150,14 @@ impl HeadWriter {
         }
         let head = self.head.clone();
         let mut report = Report::default();
-        let min_valid = self.min_valid(batch);
-        let tenant = self.resolve(batch, min_valid, &mut report);
+        let bounds = self.bounds(batch);
+        let tenant = self.resolve(batch, bounds.oldest(), &mut report);
         let data = head.data.read();
         let mut judging = Judging {
             writer: self,
             data: &data,
             batch,
-            min_valid,
+            bounds,
             report,
         };
         for entry in &batch.samples {
@@ -219,6 +227,14 @@ impl HeadWriter {
         for rows in self.rows.chunks(WARM_ROWS) {
             data.warm(rows.iter().map(|row| row.sid));
             for row in rows {
+                if row.is_late {
+                    let value = match row.is_histogram {
+                        true => Value::Histogram(self.histograms[row.value as usize].clone()),
+                        false => Value::Float(f64::from_bits(row.value)),
+                    };
+                    data.insert_late(row.sid, row.timestamp, &value);
+                    continue;
+                }
                 let series = data.series_mut(row.sid);
                 let growth = if row.is_histogram {
                     let histogram = &self.histograms[row.value as usize];
@@ -252,18 +268,28 @@ impl HeadWriter {
         self.span = None;
         self.lookup.chunk = None;
         self.lookup.staged.clear();
+        self.lookup.late.clear();
     }
 
     /// The oldest timestamp that is taken. The bound goes by the head's newest sample, or if
     /// there is none by the batch's first.
-    fn min_valid(&self, batch: &Batch) -> Timestamp {
+    fn bounds(&self, batch: &Batch) -> Bounds {
         let data = self.head.data.read();
         let staged = self.span.map(|(_, newest)| newest);
         let first = || {
             let float = batch.samples.first().map(|s| s.timestamp);
             float.or_else(|| batch.histograms.first().map(|h| h.timestamp))
         };
-        min_valid(data.newest().max(staged).or_else(first), data.floor)
+        let newest = data.newest().max(staged).or_else(first);
+        let late = self.head.late_window().zip(newest);
+        let late = late.map(|(window, newest)| {
+            let bound = newest.saturating_sub(window);
+            bound.max(data.floor).max(self.late_bound)
+        });
+        Bounds {
+            min_valid: min_valid(newest, data.floor),
+            late,
+        }
     }
 
     /// Finds the batch's series, and creates those that are new and will get a sample. Returns
@@ -397,13 +423,39 @@ impl HeadWriter {
             timestamp,
             value,
             is_histogram,
+            is_late: false,
         });
         let (oldest, newest) = self.span.unwrap_or((timestamp, timestamp));
         self.span = Some((oldest.min(timestamp), newest.max(timestamp)));
     }
 
+    fn push_late(&mut self, sid: u32, timestamp: Timestamp, value: u64, is_histogram: bool) {
+        let row = self.rows.len() as u32;
+        self.lookup.late.insert((sid, timestamp), row);
+        self.rows.push(Row {
+            sid,
+            before: NO_ROW,
+            timestamp,
+            value,
+            is_histogram,
+            is_late: true,
+        });
+    }
+
+    /// The value of a staged row.
+    fn value_of(&self, row: u32) -> Value {
+        let row = self.rows[row as usize];
+        match row.is_histogram {
+            true => Value::Histogram(self.histograms[row.value as usize].clone()),
+            false => Value::Float(f64::from_bits(row.value)),
+        }
+    }
+
     /// The value staged for a series at `timestamp`.
     fn staged(&mut self, sid: u32, timestamp: Timestamp) -> Option<Value> {
+        if let Some(&row) = self.lookup.late.get(&(sid, timestamp)) {
+            return Some(self.value_of(row));
+        }
         let last = self.tail(sid)?.row;
         let rows = &self.rows;
         let numbers = self.lookup.staged.entry(sid).or_insert_with(|| {
@@ -415,16 +467,15 @@ impl HeadWriter {
             numbers
         });
         let at = numbers.binary_search_by_key(&timestamp, |&row| rows[row as usize].timestamp);
-        let row = rows[numbers[at.ok()?] as usize];
-        Some(if row.is_histogram {
-            Value::Histogram(self.histograms[row.value as usize].clone())
-        } else {
-            Value::Float(f64::from_bits(row.value))
-        })
+        let row = numbers[at.ok()?];
+        Some(self.value_of(row))
     }
 
     /// The value the head holds for a series at `timestamp`.
     fn held(&mut self, data: &Data, sid: u32, timestamp: Timestamp) -> Option<Value> {
+        if let Some(value) = data.late(sid).and_then(|late| late.get(timestamp)) {
+            return Some(value);
+        }
         let series = data.series(sid)?;
         if series.newest() == Some(timestamp) {
             return series.newest_value();
@@ -487,7 +538,7 @@ struct Judging<'a> {
     writer: &'a mut HeadWriter,
     data: &'a Data,
     batch: &'a Batch,
-    min_valid: Timestamp,
+    bounds: Bounds,
     report: Report,
 }
 
@@ -512,8 +563,9 @@ impl Judging<'_> {
         }
         let (writer, data) = (&mut *self.writer, self.data);
         let held = |t| writer.staged(sid, t).or_else(|| writer.held(data, sid, t));
-        match judge(timestamp, || sent.value(), newest, held, self.min_valid) {
+        match judge(timestamp, || sent.value(), newest, held, self.bounds) {
             Verdict::Accept => self.accept(sid, timestamp, kind, sent),
+            Verdict::AcceptLate => self.accept_late(sid, timestamp, sent),
             Verdict::DuplicateOk => self.report.duplicates += 1,
             verdict => self.reject_judged(series, sid, timestamp, sent, verdict),
         }
@@ -543,6 +595,24 @@ impl Judging<'_> {
         }
     }
 
+    #[cold]
+    fn accept_late(&mut self, sid: u32, timestamp: Timestamp, sent: Sent<'_>) {
+        let (value, is_histogram) = match sent {
+            Sent::Float(bits) => {
+                self.report.samples += 1;
+                (bits, false)
+            }
+            Sent::Histogram(h) => {
+                self.report.histograms += 1;
+                let number = self.writer.histograms.len() as u64;
+                self.writer.histograms.push(h.clone());
+                (number, true)
+            }
+        };
+        self.report.late += 1;
+        self.writer.push_late(sid, timestamp, value, is_histogram);
+    }
+
     fn push_histogram(&mut self, sid: u32, timestamp: Timestamp, histogram: Arc<Histogram>) {
         let number = self.writer.histograms.len() as u64;
         self.writer.histograms.push(histogram);
@@ -564,11 +634,18 @@ impl Judging<'_> {
                 new: sent.value(),
             },
             Verdict::OutOfOrder { newest } => Reason::OutOfOrder { newest },
-            _ => Reason::OutOfBounds {
-                min_valid: self.min_valid,
-            },
+            _ => self.too_old(),
         };
         self.reject(series, sid, timestamp, reason);
+    }
+
+    fn too_old(&self) -> Reason {
+        match self.bounds.late {
+            Some(min_valid) => Reason::TooOld { min_valid },
+            None => Reason::OutOfBounds {
+                min_valid: self.bounds.min_valid,
+            },
+        }
     }
 
     /// A sample of a series that is not known, or could not be created.
@@ -591,9 +668,7 @@ impl Judging<'_> {
                     Reason::InvalidHistogram(h.validate().expect_err("just seen"))
                 }
                 // Not created, because no sample of it could be stored.
-                _ => Reason::OutOfBounds {
-                    min_valid: self.min_valid,
-                },
+                _ => self.too_old(),
             },
             _ => Reason::UnknownRef,
         };

@@ -45,6 +45,14 @@ impl Head {
         under_lock();
     }
 
+    /// Takes what series gave back off the bytes that count.
+    pub(super) fn give_back(&self, freed: &Freed) {
+        let less = |bytes: u64| Some(bytes.saturating_sub(freed.bytes));
+        let _ = self
+            .bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
     /// Gives back the memory of chunks that lie below the floor as a whole.
     pub fn truncate(&self) {
         let (floor, series) = {
@@ -59,15 +67,17 @@ impl Head {
                 data.series_mut(sid).truncate(floor, &mut freed);
             }
             data.give_back(&freed);
-            let less = |bytes: u64| Some(bytes.saturating_sub(freed.bytes));
-            let _ = self
-                .bytes
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+            self.give_back(&freed);
             // Who waits comes first; the memory is given back outside of the lock.
             RwLockWriteGuard::unlock_fair(data);
             drop(freed);
         }
+        let mut freed = Freed::default();
         let mut data = self.data.write();
+        let late: Vec<u32> = data.late.keys().copied().collect();
+        data.remove_late(&late, |t| t < floor, &mut freed);
+        data.give_back(&freed);
+        self.give_back(&freed);
         if data.floor == floor {
             data.untruncated = false;
         }

@@ -28,6 +28,11 @@ pub(crate) const REBASE: u8 = 7;
 /// the tenant, if that is not 0.
 pub(crate) const GENERATION: u8 = 8;
 
+/// Floats out of order.
+pub(crate) const LATE_ROWS: u8 = 9;
+/// Native histograms out of order.
+pub(crate) const LATE_HISTOGRAMS: u8 = 10;
+
 /// A record's length is always written in this many bytes, so that it can be filled in later.
 const LEN_BYTES: usize = 4;
 
@@ -201,17 +206,19 @@ pub(crate) fn put_rows(
     rows: &[Row],
     histograms: &[Arc<Histogram>],
 ) {
-    for run in rows.chunk_by(|a, b| a.is_histogram == b.is_histogram) {
-        let kind = if run[0].is_histogram {
-            LOOSE_HISTOGRAMS
-        } else {
-            LOOSE_ROWS
+    let kind_of = |row: &Row| (row.is_histogram, row.is_late);
+    for run in rows.chunk_by(|a, b| kind_of(a) == kind_of(b)) {
+        let kind = match kind_of(&run[0]) {
+            (false, false) => LOOSE_ROWS,
+            (true, false) => LOOSE_HISTOGRAMS,
+            (false, true) => LATE_ROWS,
+            (true, true) => LATE_HISTOGRAMS,
         };
         put(out, kind, tenant, |out| {
             put_uv(out, run.len() as u64);
             put_column(out, run.iter().map(|row| row.sid.into()));
             put_column(out, run.iter().map(|row| row.timestamp));
-            if kind == LOOSE_ROWS {
+            if !run[0].is_histogram {
                 run.iter().for_each(|row| put_float(out, row.value));
                 return;
             }

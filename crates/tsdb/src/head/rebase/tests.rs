@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ferula_model::{Histogram, Labels, TenantId, Timestamp, Value, is_stale, stale_marker};
@@ -186,11 +186,16 @@ fn rows_are_not_guessed_where_a_renumbering_is_lost() {
     assert_eq!(head.stats().samples, 0);
 }
 
+/// How far back samples out of order are taken, in milliseconds.
+const WINDOW: i64 = 2 * 3_600_000;
+
 /// One thing a test does.
 #[derive(Clone, Debug)]
 enum Action {
     /// Sends samples of a tenant, some time after the last.
     Send(usize, i64, Vec<(u32, Given)>),
+    /// Sends samples some time behind the newest, and perhaps sends them again.
+    Late(usize, i64, Vec<(u32, Given)>, bool),
     /// Raises the floor to some time behind the newest sample, and perhaps truncates.
     Cut(i64, bool),
     /// Renumbers; meanwhile, this is sent.
@@ -218,6 +223,8 @@ fn samples() -> impl Strategy<Value = Vec<(u32, Given)>> {
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         20 => (0..2usize, 1..400_000i64, samples()).prop_map(|(t, step, s)| Action::Send(t, step, s)),
+        10 => (0..2usize, 0..WINDOW + 600_000, samples(), any::<bool>())
+            .prop_map(|(t, back, s, again)| Action::Late(t, back, s, again)),
         4 => (0..5_000_000i64, any::<bool>()).prop_map(|(b, truncate)| Action::Cut(b, truncate)),
         3 => samples().prop_map(Action::Rebase),
         2 => (samples(), any::<bool>()).prop_map(|(s, delete)| Action::Checkpoint(s, delete)),
@@ -262,6 +269,8 @@ struct Run {
     model: Model,
     time: Timestamp,
     floor: Timestamp,
+    /// Series that ever got samples out of order.
+    late: BTreeSet<(String, u32)>,
 }
 
 impl Run {
@@ -271,7 +280,7 @@ impl Run {
         self.time += step;
         let time = self.time;
         let settled = |&(id, given): &(u32, Given)| match given {
-            Given::Float(v) if is_stale(v) && !self.shows(tenant, id) => {
+            Given::Float(v) if is_stale(v) && !self.is_plain(tenant, id) => {
                 (id, time, Given::Float(0.0))
             }
             given => (id, time, given),
@@ -279,9 +288,46 @@ impl Run {
         sent.iter().map(settled).collect()
     }
 
-    fn shows(&self, tenant: &str, id: u32) -> bool {
+    fn is_plain(&self, tenant: &str, id: u32) -> bool {
+        if self.late.contains(&(tenant.to_owned(), id)) {
+            return false;
+        }
         let samples = self.model.get(&(tenant.to_owned(), labels(id)));
         samples.is_some_and(|samples| !samples.is_empty())
+    }
+
+    /// Sends samples behind the newest, and expects of each what the map says.
+    fn send_late(&mut self, tenant: &str, back: i64, sent: &[(u32, Given)]) {
+        let time = (self.time - back).max(self.floor);
+        for &(id, given) in sent {
+            let value = match given {
+                Given::Float(v) if is_stale(v) => Value::Float(7.0),
+                Given::Float(v) => Value::Float(v),
+                Given::Histogram(seed) => Value::Histogram(Arc::new(histogram(seed))),
+            };
+            let given = match (given, &value) {
+                (Given::Float(_), Value::Float(v)) => Given::Float(*v),
+                (given, _) => given,
+            };
+            self.late.insert((tenant.to_owned(), id));
+            let report = self.store.send(tenant, &[(id, time, given)]);
+            let outcome = (report.samples + report.histograms, report.duplicates);
+            let samples = self
+                .model
+                .entry((tenant.to_owned(), labels(id)))
+                .or_default();
+            let expected = match samples.get(&time) {
+                Some(held) if *held == value => (0, 1),
+                Some(_) => (0, 0),
+                None if time >= self.time - WINDOW => {
+                    samples.insert(time, value);
+                    (1, 0)
+                }
+                None => (0, 0),
+            };
+            assert_eq!(outcome, expected, "{tenant} {id} at {time}");
+            assert_eq!(report.rejected_total(), 1 - outcome.0 - outcome.1);
+        }
     }
 
     fn send(&mut self, tenant: &str, step: i64, sent: &[(u32, Given)]) {
@@ -295,6 +341,11 @@ impl Run {
         match action {
             Action::Send(tenant, step, sent) => {
                 self.send(["anonymous", "b"][tenant], step, &sent);
+            }
+            Action::Late(tenant, back, sent, again) => {
+                for _ in 0..=usize::from(again) {
+                    self.send_late(["anonymous", "b"][tenant], back, &sent);
+                }
             }
             Action::Cut(behind, truncate) => {
                 let floor = self.time - 3_600_000 - behind;
@@ -338,6 +389,7 @@ impl Run {
             }
             Action::Restart => {
                 self.store = self.store.reopen();
+                self.store.head.set_late_window(WINDOW);
                 let found = self.store.found;
                 let wrong = (found.unknown_series, found.out_of_order, found.bad_records);
                 assert_eq!(wrong, (0, 0, 0));
@@ -359,7 +411,11 @@ proptest! {
             model: Model::new(),
             time: 10_000_000,
             floor: Timestamp::MIN,
+            late: BTreeSet::new(),
         };
+        run.store.head.set_late_window(WINDOW);
+        // What is late goes by the newest sample.
+        run.send("anonymous", 1, &[(100, Given::Float(1.0))]);
         for action in actions {
             run = run.act(action.clone());
             prop_assert_eq!(run.store.dump(), shown(&run.model, run.floor), "after {:?}", action);
