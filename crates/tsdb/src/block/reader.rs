@@ -151,19 +151,48 @@ impl Block {
 
     /// A hash of a series' labels, the same in whatever block.
     pub fn identity(&self, ordinal: u32) -> Result<u128, BlockError> {
-        let tenant = self.tenant_of(ordinal)?;
+        let mut found = self.identities(&[ordinal])?;
+        found.pop().ok_or_else(|| self.no_such_series(ordinal))
+    }
+
+    /// The hashes of the labels of several series of one tenant, which are in order.
+    pub fn identities(&self, ordinals: &[u32]) -> Result<Vec<u128>, BlockError> {
+        let mut found = Vec::with_capacity(ordinals.len());
+        let Some(&first) = ordinals.first() else {
+            return Ok(found);
+        };
+        let tenant = self.tenant_of(first)?;
         let index = self.tenant_index(tenant)?;
-        let (place, i) = self.set_place(tenant, &index, ordinal)?;
-        let page = self.files.cached(Kind::Identities, place, || {
+        let mut known: Option<(Place, Arc<Identities>)> = None;
+        for &ordinal in ordinals {
+            let (place, i) = self.set_place(tenant, &index, ordinal)?;
+            let page = match &known {
+                Some((of, page)) if *of == place => page,
+                _ => {
+                    &known
+                        .insert((place, self.identities_of(tenant, place, ordinal - i)?))
+                        .1
+                }
+            };
+            let identity = page.0.get(i as usize).copied();
+            found.push(identity.ok_or_else(|| self.no_such_series(ordinal))?);
+        }
+        Ok(found)
+    }
+
+    /// The identities of the series from `from` on whose label sets are a page.
+    fn identities_of(
+        &self,
+        tenant: &TenantEntry,
+        place: Place,
+        from: u32,
+    ) -> Result<Arc<Identities>, BlockError> {
+        self.files.cached(Kind::Identities, place, || {
             let mut labels = self.label_reader();
-            let last = tenant.first + tenant.series;
-            let from = ordinal - i;
-            let to = last.min(from + SETS_OF_PAGE as u32);
+            let to = (tenant.first + tenant.series).min(from + SETS_OF_PAGE as u32);
             let identities = (from..to).map(|n| Ok(identity(&labels.labels(n)?)));
             Ok(Identities(identities.collect::<Result<_, BlockError>>()?))
-        })?;
-        let found = page.0.get(i as usize).copied();
-        found.ok_or_else(|| self.no_such_series(ordinal))
+        })
     }
 
     /// The tenant of a series.
@@ -202,7 +231,7 @@ impl Block {
         index: &TenantIndex,
         ordinal: u32,
     ) -> Result<(Place, u32), BlockError> {
-        let n = ordinal - tenant.first;
+        let n = ordinal.wrapping_sub(tenant.first);
         let size = SETS_OF_PAGE as u32;
         let place = index.sets.get((n / size) as usize).copied();
         Ok((place.ok_or_else(|| self.no_such_series(ordinal))?, n % size))

@@ -332,6 +332,7 @@ proptest! {
             prop_assert_eq!(within(&decoded, range), within(columns, range));
         }
         prop_assert!(block.identity(all.len() as u32).is_err());
+        prop_assert!(block.identities(&[]).unwrap().is_empty());
         prop_assert!(block.decode(all.len() as u32, Range::ALL, &mut Columns::default()).is_err());
 
         // Two blocks of it, cut at a time, make the same one again.
@@ -347,6 +348,8 @@ proptest! {
                 .collect();
             let found = block.select(&tenant, matchers, Range::ALL).unwrap();
             prop_assert_eq!(&found, &expected, "{:?}", matchers);
+            let identities = block.identities(&found).unwrap();
+            prop_assert!(identities.into_iter().eq(expected.iter().map(|&i| identity(&all[i as usize].0.1))));
             let labels = || expected.iter().map(|&i| &all[i as usize].0.1);
             let names: BTreeSet<&str> = labels().flat_map(|l| l.iter().map(|(n, _)| n)).collect();
             let values: BTreeSet<&str> = labels().filter_map(|l| l.get("c")).collect();

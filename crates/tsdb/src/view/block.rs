@@ -128,10 +128,6 @@ impl Shown {
         Ok(())
     }
 
-    pub(super) fn identity(&self, ordinal: u32) -> Result<u128, SelectError> {
-        self.block.identity(ordinal).map_err(unreadable)
-    }
-
     /// The series a listing is about; `None` for all of the tenant's.
     pub(super) fn listed(&self, query: &LabelQuery) -> Result<Option<Vec<u32>>, SelectError> {
         let covered =

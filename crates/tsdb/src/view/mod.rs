@@ -194,15 +194,26 @@ fn join(
         })
         .collect();
     let identities = all.iter().map(|s| xxh3_128(s.labels.as_bytes()));
+    let mut identities: Vec<u128> = identities.collect();
     let mut known: HashMap<u128, u32, foldhash::fast::FixedState> =
-        identities.zip(0u32..).collect();
+        identities.iter().copied().zip(0u32..).collect();
     let from_head = all.len();
     for (number, block) in view.overlapping(request.range) {
         let mut reader = block.block().label_reader();
-        for ordinal in block.select(&request.tenant, &request.matchers, request.range)? {
-            let at = match known.entry(block.identity(ordinal)?) {
+        let ordinals = block.select(&request.tenant, &request.matchers, request.range)?;
+        let found = block.block().identities(&ordinals);
+        // Most blocks have the same series in the same order, so most are where they are expected.
+        let mut expected = 0;
+        for (identity, ordinal) in found.map_err(block::unreadable)?.into_iter().zip(ordinals) {
+            if identities.get(expected as usize) == Some(&identity) {
+                all[expected as usize].parts.push((number, ordinal));
+                expected += 1;
+                continue;
+            }
+            let at = match known.entry(identity) {
                 Entry::Occupied(entry) => *entry.get(),
                 Entry::Vacant(entry) => {
+                    identities.push(identity);
                     all.push(Joined {
                         labels: reader.labels(ordinal).map_err(block::unreadable)?,
                         parts: Vec::new(),
@@ -212,6 +223,7 @@ fn join(
                 }
             };
             all[at as usize].parts.push((number, ordinal));
+            expected = at + 1;
         }
     }
     if all.len() > from_head {

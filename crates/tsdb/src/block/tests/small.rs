@@ -193,3 +193,57 @@ fn rules_of_writing() {
     assert_eq!(open.verify().unwrap().samples, 3);
     assert!(writer().finish().unwrap().is_none());
 }
+
+/// More than a page of everything: of groups, of columns of timestamps and of their places, of
+/// values, lists and label sets.
+#[test]
+fn a_block_of_many_series() {
+    const SERIES: u32 = 70_000;
+    let objects: Arc<dyn Objects> = Arc::new(Memory::default());
+    let tenant = TenantId::anonymous();
+    let labels = |i: u32| {
+        let instance = format!("10.0.{}.{}:9100", i % 70 / 10, i % 70 % 10);
+        let pairs = [("a", format!("{:05}", i / 7)), ("b", instance)];
+        Labels::from_pairs(pairs)
+    };
+    let time = |i: u32| i64::from(i * 13 % 100_000);
+    let all: BTreeMap<Labels, u32> = (0..SERIES).map(|i| (labels(i), i)).collect();
+    let mut writer = BlockWriter::new(&objects, ID, BlockSpec::new(RANGE, 0)).unwrap();
+    for (labels, &i) in &all {
+        let columns = Columns {
+            timestamps: vec![time(i), time(i) + 1 + i64::from(i)],
+            values: vec![f64::from(i), 1.0],
+            ..Columns::default()
+        };
+        writer.series(&tenant, labels, &columns).unwrap();
+    }
+    writer.finish().unwrap().unwrap();
+    let block = open(&objects, 1 << 20);
+    assert!(block.root.groups.len() > 1 && block.root.times.len() > 1);
+    let index = block.tenant_index(&block.root.tenants[0]).unwrap();
+    assert!(index.sets.len() > 1 && index.strings.len() > 1 && index.postings.len() > 1);
+    let mut reader = block.label_reader();
+    let mut columns = Columns::default();
+    for (ordinal, (labels, &i)) in (0..).zip(&all) {
+        columns.clear();
+        block.decode(ordinal, Range::ALL, &mut columns).unwrap();
+        assert_eq!(columns.timestamps, [time(i), time(i) + 1 + i64::from(i)]);
+        assert_eq!(columns.values[0], f64::from(i));
+        assert_eq!(reader.labels(ordinal).unwrap(), *labels);
+    }
+    for (op, name, value) in [
+        (MatchOp::Equal, "a", "04321"),
+        (MatchOp::Equal, "b", "10.0.3.7:9100"),
+        (MatchOp::Regex, "a", "012.*"),
+        (MatchOp::Regex, "a", ".*7"),
+        (MatchOp::NotRegex, "b", ".*[1-9]:9100"),
+        (MatchOp::NotEqual, "b", "10.0.0.0:9100"),
+    ] {
+        let matcher = Matcher::new(op, name, value).unwrap();
+        let expected = all.keys().zip(0u32..);
+        let expected = expected.filter(|(labels, _)| matcher.matches(labels.value(name)));
+        let expected: Vec<u32> = expected.map(|(_, ordinal)| ordinal).collect();
+        let found = block.select(&tenant, &[matcher], Range::ALL).unwrap();
+        assert!(!found.is_empty() && found == expected, "{name} {value}");
+    }
+}
