@@ -20,14 +20,11 @@ use super::compacted;
 use super::report::Figure;
 use super::send::{self, post};
 
-/// As if scrapes were so far apart.
-const STEP_MS: i64 = 15_000;
-
 /// How old the newest sample is at the start.
 const NEWEST_AGE_MS: i64 = 60_000;
 
-/// Samples of a series per request.
-const STEPS_PER_REQUEST: usize = 60;
+/// Samples of a series per request: less than an hour, by which some may be behind others.
+const STEPS_PER_REQUEST: usize = 30;
 
 /// How long an exporter may take to answer for the first time.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -37,6 +34,8 @@ const START_MAX: Duration = Duration::from_secs(20);
 pub(crate) struct Size {
     scrapes: usize,
     every: Duration,
+    /// As if scrapes were so far apart.
+    step_ms: i64,
 }
 
 impl Size {
@@ -45,6 +44,7 @@ impl Size {
         Self {
             scrapes: if quick { 240 } else { 1_440 },
             every: Duration::from_millis(if quick { 50 } else { 500 }),
+            step_ms: if quick { 90_000 } else { 15_000 },
         }
     }
 }
@@ -61,8 +61,8 @@ pub(crate) fn measure(start: &dyn Fn() -> Result<Server>, size: Size) -> Result<
     let recordings = recordings(size)?;
     let mut server = start()?;
     server.start()?;
-    let newest = (now_ms() - NEWEST_AGE_MS) / STEP_MS * STEP_MS;
-    let first = newest - (size.scrapes as i64 - 1) * STEP_MS;
+    let newest = (now_ms() - NEWEST_AGE_MS) / size.step_ms * size.step_ms;
+    let first = newest - (size.scrapes as i64 - 1) * size.step_ms;
     let mut client = server.client();
     for begin in (0..size.scrapes).step_by(STEPS_PER_REQUEST) {
         let steps = begin..size.scrapes.min(begin + STEPS_PER_REQUEST);
@@ -74,7 +74,7 @@ pub(crate) fn measure(start: &dyn Fn() -> Result<Server>, size: Size) -> Result<
                 for (name, values) in part {
                     let labels = labels(name, recording.job)?;
                     let samples = steps.clone().filter_map(|step| {
-                        let time = first + step as i64 * STEP_MS;
+                        let time = first + step as i64 * size.step_ms;
                         values[step].map(|value| (time, value))
                     });
                     request.push(&labels, samples);
