@@ -6,16 +6,18 @@ mod common;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::history::History;
 use common::model::{Stored, assert_same, dump_all, dump_range, histogram, samples_of, within};
 use common::*;
-use ferula_env::{Crash, SimDisk};
+use ferula_env::{Crash, Disk, SimDisk};
 use ferula_model::{Matcher, Range, TenantId, Timestamp, stale_marker};
 use ferula_shard::{Shard, ShardSettings, UpkeepError};
 use ferula_storage::{
     Admin as _, Batch, Deletion, HistogramEntry, LabelQuery, Origin, SampleEntry, Select, SeriesKey,
 };
+use ferula_tsdb::manifest::Manifest;
 use futures::executor::block_on;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -128,13 +130,15 @@ struct World {
     disk: Arc<SimDisk>,
     crash: Option<Crash>,
     shard: Option<Shard>,
+    /// How far behind samples are taken out of order.
+    window_ms: i64,
     history: History,
     sent: Vec<Batch>,
     now: Timestamp,
 }
 
 impl World {
-    fn new(ranges_ms: Vec<i64>, cache_bytes: u64) -> Self {
+    fn new(ranges_ms: Vec<i64>, cache_bytes: u64, window_ms: i64) -> Self {
         let mut settings = settings(Path::new(DIR));
         settings.upkeep.ranges_ms = ranges_ms;
         settings.upkeep.cache_bytes = cache_bytes;
@@ -144,7 +148,8 @@ impl World {
             disk: SimDisk::new(),
             crash: None,
             shard: None,
-            history: History::default(),
+            window_ms,
+            history: History::with_window(window_ms),
             sent: Vec::new(),
             now: 10 * HOUR,
         };
@@ -155,7 +160,11 @@ impl World {
     fn open(&mut self) {
         let opened = try_open_on(self.disk.clone(), self.settings.clone());
         self.shard = match opened {
-            Ok(shard) => Some(shard),
+            Ok(shard) => {
+                let window = Duration::from_millis(self.window_ms.unsigned_abs());
+                shard.set_out_of_order_window(window);
+                Some(shard)
+            }
             Err(e) => {
                 assert!(self.is_dead(), "{e}");
                 None
@@ -167,11 +176,18 @@ impl World {
         self.disk.faults().stopped_at().is_some()
     }
 
-    /// What is below is in blocks.
+    /// What is below is in blocks, as the newest manifest says.
     fn floor(&self) -> Timestamp {
-        let blocks = self.shard.as_ref().map(|s| s.blocks()).unwrap_or_default();
-        let ends = blocks.iter().map(|b| b.range.end);
-        ends.max().unwrap_or(Timestamp::MIN)
+        let folder = Path::new(DIR).join("s/0/manifest");
+        let newest = self
+            .disk
+            .list(&folder)
+            .ok()
+            .and_then(|mut names| names.pop());
+        let bytes = newest.and_then(|name| self.disk.read(&folder.join(name), 1 << 20).ok());
+        let manifest = bytes.map(|bytes| Manifest::decode(&bytes).unwrap());
+        let floor = manifest.and_then(|manifest| manifest.floor);
+        floor.unwrap_or(Timestamp::MIN)
     }
 
     fn send(&mut self, batch: Batch) {
@@ -302,8 +318,9 @@ proptest! {
         actions in vec(action(), 1..80),
         ranges_ms in one_of(vec![vec![2 * HOUR], vec![HOUR, 2 * HOUR, 6 * HOUR]]),
         cache_bytes in one_of(vec![0, 1 << 20]),
+        window_ms in one_of(vec![0, HOUR / 3, 4 * HOUR]),
     ) {
-        let mut world = World::new(ranges_ms, cache_bytes);
+        let mut world = World::new(ranges_ms, cache_bytes, window_ms);
         for action in actions {
             world.perform(action);
         }

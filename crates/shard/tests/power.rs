@@ -5,6 +5,7 @@ mod common;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::history::History;
 use common::model::{assert_same, dump_all};
@@ -20,6 +21,9 @@ use futures::future::join_all;
 /// The folder above is there; this one is the shard's to create.
 const DIR: &str = "/var/ferula";
 
+/// How far behind samples are taken out of order.
+const LATE: Duration = Duration::from_secs(50 * 60);
+
 /// Ways in which a seed loses some of what is not synced, for each effect.
 const SEEDS: u64 = 4;
 
@@ -34,7 +38,14 @@ fn small() -> ShardSettings {
 }
 
 fn open_on(disk: &Arc<SimDisk>) -> Result<Shard, ShardError> {
-    try_open_on(disk.clone(), small())
+    let shard = try_open_on(disk.clone(), small())?;
+    shard.set_out_of_order_window(LATE);
+    Ok(shard)
+}
+
+/// What [`open_on`] gives, before anything was sent.
+fn no_history() -> History {
+    History::with_window(LATE.as_millis() as i64)
 }
 
 fn new_disk() -> Arc<SimDisk> {
@@ -79,6 +90,25 @@ fn deleting_script() -> Vec<Step> {
         }
     }
     script.push(Step::Upkeep);
+    script
+}
+
+/// Samples out of order, some of them again and some with another value, of series that are there
+/// and of others.
+fn late_script() -> Vec<Step> {
+    let mut script = Vec::new();
+    for half_hour in 0..15 {
+        let t = half_hour * HOUR / 2_000;
+        script.push(Step::Send(vec![samples(0, 6, t, t as f64 / 3.0)]));
+        script.push(Step::Send(vec![
+            samples(2, 8, t - 2_000, t as f64),
+            samples(4, 9, t - 2_000, t as f64),
+            samples(8, 10, t - 1_000, 7.0),
+        ]));
+        if half_hour % 5 == 4 {
+            script.push(Step::Upkeep);
+        }
+    }
     script
 }
 
@@ -241,7 +271,7 @@ fn crash_everywhere(script: &[Step], every: usize, effects_min: u64) {
     for effects in (0..).step_by(every) {
         let disk = new_disk();
         disk.faults().stop_after(2 + effects);
-        let mut history = History::default();
+        let mut history = no_history();
         run(&disk, script, &mut history);
         let stopped = disk.faults().stopped_at();
         let stopped = stopped.unwrap_or_else(|| "the end".to_owned());
@@ -274,11 +304,17 @@ fn st_5_a_crash_at_any_effect_of_a_deletion_deletes_that_or_nothing() {
     crash_everywhere(&deleting_script(), 1, 250);
 }
 
+/// Taking samples out of order, cutting them, and writing checkpoints of them.
+#[test]
+fn st_4_a_crash_at_any_effect_loses_no_late_sample() {
+    crash_everywhere(&late_script(), 2, 250);
+}
+
 /// Numbering the head anew once many series have ended.
 #[test]
 fn st_4_a_crash_while_ended_series_are_given_up_loses_nothing() {
     let disk = new_disk();
-    run(&disk, &ending_script(), &mut History::default());
+    run(&disk, &ending_script(), &mut no_history());
     let report = append(&open_on(&disk).unwrap(), samples(0, 1, 40_000, 1.0)).unwrap();
     let generation = report.refs[0].unwrap().0 >> 32;
     assert!(generation > 0, "the head is numbered anew");
@@ -290,7 +326,7 @@ fn crash_while_recovering(script: &[Step], every: usize) {
     for effects in (20..).step_by(every) {
         let disk = new_disk();
         disk.faults().stop_after(2 + effects);
-        let mut history = History::default();
+        let mut history = no_history();
         run(&disk, script, &mut history);
         for crash in crashes(effects) {
             for again in 0.. {
@@ -337,7 +373,7 @@ fn fill_up(script: &[Step], bytes: std::ops::Range<u64>) {
     for capacity in bytes.step_by(211) {
         let disk = new_disk();
         disk.set_capacity(Some(capacity));
-        let mut history = History::default();
+        let mut history = no_history();
         run(&disk, script, &mut history);
         for crash in crashes(capacity) {
             let found = disk.crash(crash);
@@ -362,7 +398,7 @@ fn a_disk_that_fills_up_in_upkeep_loses_nothing() {
 fn fail_syncs(script: &[Step]) {
     for failing in 0..script.len() {
         let disk = new_disk();
-        let mut history = History::default();
+        let mut history = no_history();
         let shard = open_on(&disk).unwrap();
         for (i, step) in script.iter().enumerate() {
             disk.faults().set_sync_fails(i == failing);

@@ -31,6 +31,13 @@ impl Asked {
 }
 
 impl History {
+    /// A history of a shard that takes samples out of order within a window.
+    pub(crate) fn with_window(ms: i64) -> Self {
+        let mut history = Self::default();
+        history.acknowledged.window = ms;
+        history
+    }
+
     /// Notes what a batch was answered. What was refused before it cannot turn up any more: a
     /// commit is in the log before a later one is acknowledged, or never.
     pub(crate) fn answered(&mut self, batch: Batch, answer: &Result<Report, AppendError>) {
@@ -45,6 +52,7 @@ impl History {
         answer: &Result<Report, AppendError>,
         floor: Timestamp,
     ) {
+        self.acknowledged.floor = floor;
         let Ok(report) = answer else {
             self.unknown.push(Asked::Append(batch));
             return;

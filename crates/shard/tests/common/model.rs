@@ -16,12 +16,28 @@ use super::{HOUR, select_request};
 pub(crate) type Stored = Vec<(Labels, Vec<(Timestamp, Value)>)>;
 
 /// What a store with unlimited time would do.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Model {
     series: BTreeMap<Labels, BTreeMap<Timestamp, Value>>,
     /// The newest timestamp each series ever had.
     bounds: BTreeMap<Labels, Timestamp>,
     newest: Option<Timestamp>,
+    /// What is below is in blocks, and nothing is taken there.
+    pub(crate) floor: Timestamp,
+    /// How far behind the newest sample late ones are taken; 0 for not at all.
+    pub(crate) window: i64,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            series: BTreeMap::new(),
+            bounds: BTreeMap::new(),
+            newest: None,
+            floor: Timestamp::MIN,
+            window: 0,
+        }
+    }
 }
 
 /// What became of a batch: stored, resent, and the words of rejections in order.
@@ -31,7 +47,9 @@ impl Model {
     pub(crate) fn send(&mut self, batch: &Batch) -> Outcome {
         let first = batch.samples.first().map(|s| s.timestamp);
         let first = first.or(batch.histograms.first().map(|h| h.timestamp));
-        let min_valid = self.newest.or(first).unwrap_or(0) - HOUR;
+        let newest = self.newest.or(first).unwrap_or(0);
+        let min_valid = (newest - HOUR).max(self.floor);
+        let late = (self.window > 0).then_some((newest - self.window).max(self.floor));
         let floats = batch
             .samples
             .iter()
@@ -55,12 +73,12 @@ impl Model {
                 (Value::Histogram(h), Value::Float(v)) => h.is_stale() && is_stale(*v),
                 _ => false,
             };
+            let behind = bound.is_some_and(|bound| *bound >= t);
+            let in_order = !behind && t >= min_valid;
             match existing {
                 Some(existing) if *existing == value || markers(existing, &value) => outcome.1 += 1,
                 Some(_) => outcome.2.push("duplicate_conflict"),
-                None if t < min_valid => outcome.2.push("out_of_bounds"),
-                None if bound.is_some_and(|bound| *bound >= t) => outcome.2.push("out_of_order"),
-                None => {
+                None if in_order || late.is_some_and(|late| t >= late) => {
                     outcome.0 += 1;
                     let value = match (last, value) {
                         (Some((_, Value::Histogram(_))), Value::Float(v)) if is_stale(v) => {
@@ -72,9 +90,14 @@ impl Model {
                         .entry(labels.clone())
                         .or_default()
                         .insert(t, value);
-                    self.bounds.insert(labels.clone(), t);
-                    self.newest = self.newest.max(Some(t));
+                    if in_order {
+                        self.bounds.insert(labels.clone(), t);
+                        self.newest = self.newest.max(Some(t));
+                    }
                 }
+                None if late.is_some() => outcome.2.push("too_old"),
+                None if t < min_valid => outcome.2.push("out_of_bounds"),
+                None => outcome.2.push("out_of_order"),
             }
         }
         outcome
