@@ -123,10 +123,7 @@ impl Host for Process {
         match *self.stage.lock() {
             Stage::Ready => Readiness::Ready,
             Stage::Stopping => Readiness::Stopping,
-            Stage::Starting => {
-                let (done, total) = (self.progress.done(), self.progress.total());
-                Readiness::Starting(format!("replaying the log, {done} of {total} segments"))
-            }
+            Stage::Starting => Readiness::Starting(starting(&self.progress)),
         }
     }
 
@@ -233,6 +230,14 @@ impl Host for Process {
             self.quit.notify_one();
         }
         first
+    }
+}
+
+/// How far the start is.
+pub(crate) fn starting(progress: &Progress) -> String {
+    match progress.total() {
+        0 => "reading what there is of blocks and checkpoints".to_owned(),
+        total => format!("replaying the log, {} of {total} segments", progress.done()),
     }
 }
 

@@ -23,11 +23,12 @@ use ferula_tsdb::compact::Retention;
 use ferula_tsdb::log::Progress;
 use ferula_tsdb::manifest::delete_unnamed_blocks;
 use futures::FutureExt as _;
+use futures::future::{Either, select};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::flags::Given;
-use crate::host::{Process, Stage};
+use crate::host::{Process, Stage, starting};
 use crate::journal::{ActiveFile, QueryLog, ServerJournal};
 use crate::late::{Late, Parts};
 use crate::reload::{self, Reloader};
@@ -46,6 +47,9 @@ pub(crate) const QUEUE_BYTES_MAX: u64 = 256 << 20;
 
 /// Samples of one tenant that may wait for the log: 16 requests of the largest usual size.
 const IN_FLIGHT_SAMPLES_MAX: u64 = 4_000_000;
+
+/// How often the log tells how far the start is.
+const START_REPORT: Duration = Duration::from_secs(5);
 
 /// How long requests may go on once the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -293,6 +297,7 @@ impl Server {
             upkeep: self.settings.upkeep(retention),
             keeper: true,
         };
+        let told = progress.clone();
         let (clock, disk) = (self.clock.clone(), self.disk.clone());
         let opening = spawn::blocking(move || {
             let coord = Arc::new(LocalCoord::open(disk.clone(), &settings.dir)?);
@@ -314,7 +319,15 @@ impl Server {
             };
             anyhow::Ok(Shard::open(settings, parts, &progress)?)
         });
-        let shard = opening.await.context("opening the shard")??;
+        let mut opening = opening;
+        let shard = loop {
+            // Who waits for a long start wants to know that it goes on.
+            match select(opening, self.clock.sleep(START_REPORT)).await {
+                Either::Left((opened, _)) => break opened.context("opening the shard")??,
+                Either::Right(((), still)) => opening = still,
+            }
+            info!("starting: {}", starting(&told));
+        };
         let stats = shard.stats();
         info!(
             series = stats.head.series,

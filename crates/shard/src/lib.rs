@@ -10,6 +10,7 @@
 mod admin;
 mod delete;
 mod fence;
+mod find;
 mod keeper;
 mod life;
 mod queue;
@@ -20,6 +21,7 @@ mod upkeep;
 mod writer;
 
 pub use fence::{Admitted, Fence};
+pub use find::{Found, Place, find};
 pub use life::{Effect, Event, State, step};
 pub use shard::{Ack, Shard, ShardError, ShardParts, ShardSettings};
 pub use stats::{ShardStats, UpkeepStats, VerdictCounts};

@@ -14,25 +14,24 @@ use ferula_storage::{
     Append, AppendError, Batch, LabelQuery, Report, Select, SelectError, SelectRequest, Selected,
 };
 use ferula_tsdb::block::{BlockCache, BlockError};
-use ferula_tsdb::checkpoint::{Checkpoint, CheckpointError};
+use ferula_tsdb::checkpoint::CheckpointError;
 use ferula_tsdb::compact::Retention;
-use ferula_tsdb::log::frame::{self, Frame, FrameBuf, Kind};
-use ferula_tsdb::log::segment::{Header, Identity, Writer as LogWriter};
-use ferula_tsdb::log::{
-    Log, LogError, LogSettings, LogStats, Progress, Replay, Replayed, Sync, Visitor, replay,
-};
-use ferula_tsdb::manifest::{BlockEntry, CheckpointRef, ManifestError, Manifests};
+use ferula_tsdb::log::frame::FrameBuf;
+use ferula_tsdb::log::segment::{Identity, Writer as LogWriter};
+use ferula_tsdb::log::{Log, LogError, LogSettings, LogStats, Progress, Replayed, Sync};
+use ferula_tsdb::manifest::{BlockEntry, ManifestError, Manifests};
 use ferula_tsdb::view::Samples;
-use ferula_tsdb::{Cardinality, Head, HeadSettings, HeadWriter, ReplayedRecords};
+use ferula_tsdb::{Cardinality, Head, HeadWriter, ReplayedRecords};
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
+use crate::find::{Found, Place, find, log_dir};
 use crate::keeper::Keeper;
 use crate::queue::{Queue, unavailable};
 use crate::stats::{UpkeepCounts, Verdicts};
-use crate::upkeep::{Adopted, Upkeep, UpkeepError, UpkeepParts, UpkeepSettings, open_view};
+use crate::upkeep::{Adopted, Upkeep, UpkeepError, UpkeepParts, UpkeepSettings};
 use crate::writer::Writer;
-use crate::{Admitted, Effect, Event, Fence, ShardStats, State, step};
+use crate::{Effect, Event, ShardStats, State, step};
 
 /// When a batch is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +239,7 @@ impl Shard {
                 counts: counts.clone(),
                 log: log_stats.clone(),
                 segment_bytes: settings.segment_bytes,
-                log_dir: log_dir(&settings),
+                log_dir: log_dir(&settings.dir, settings.number),
                 identity: caught_up.identity,
                 writer: queue.clone(),
             },
@@ -447,56 +446,31 @@ impl Opening<'_> {
             cluster: coord.cluster(),
             shard,
         };
-        let dir = log_dir(self.settings);
-        let manifest = |source| ShardError::Manifest { shard, source };
-        let manifests =
-            Manifests::open(objects.clone(), coord.cluster(), shard).map_err(manifest)?;
         let cache = BlockCache::new(self.settings.upkeep.cache_bytes);
-        let view = open_view(objects, &cache, manifests.newest())
-            .map_err(|source| ShardError::Block { shard, source })?;
-        let (head, mut writer) = Head::new(HeadSettings {
-            bytes_max: self.settings.head_bytes_max,
-            hash_seed: ferula_env::random_u64(),
-        });
-        let samples = Arc::new(Samples::new(head, view));
-        if let Some(floor) = manifests.newest().floor {
-            samples.head().raise_floor(floor, || ());
-        }
         let started = clock.monotonic();
-        let mut fence = Fence::default();
-        if let Some(checkpoint) = &manifests.newest().checkpoint {
-            load(&mut writer, &**objects, checkpoint, identity)
-                .map_err(|source| ShardError::Checkpoint { shard, source })?;
-            fence.inherit(checkpoint.epoch);
-        }
-        let mut replaying = Replaying {
-            writer,
-            fence,
-            found: ReplayedRecords::default(),
-        };
-        let what = Replay {
+        let place = Place {
             disk: &**disk,
-            dir: &dir,
+            objects,
+            cache: &cache,
+            dir: &self.settings.dir,
             identity,
-            after: manifests.newest().replayed_from(),
-            progress: self.progress,
+            head_bytes_max: self.settings.head_bytes_max,
         };
-        let replayed = replay(&what, &mut replaying).map_err(failed)?;
-        let Replaying {
-            mut writer,
-            fence,
-            found,
-        } = replaying;
-        if fence.epoch() >= epoch {
-            return Ok(Event::Outdated {
-                epoch: fence.epoch(),
-            });
+        let Found {
+            samples,
+            manifests,
+            writer,
+            epoch: found_epoch,
+            replayed,
+            records,
+        } = find(&place, true, self.progress)?;
+        if found_epoch >= epoch {
+            return Ok(Event::Outdated { epoch: found_epoch });
         }
-        writer.replayed();
         let mut nonce = [0; 16];
         ferula_env::fill_random(&mut nonce);
         let log = LogSettings {
-            dir,
+            dir: log_dir(&self.settings.dir, shard),
             segment_bytes: self.settings.segment_bytes,
             sync: match self.settings.ack {
                 Ack::Durable => Sync::EachCommit,
@@ -509,10 +483,10 @@ impl Opening<'_> {
         let log =
             Log::open(disk.clone(), clock.clone(), log, tail, stats.clone()).map_err(failed)?;
         let took = clock.monotonic().saturating_sub(started);
-        report(shard, &replayed, &found);
+        report(shard, &replayed, &records);
         let opened = Opened {
             replay_seconds: took.as_secs_f64(),
-            corruptions: replayed.damage.len() as u64 + found.bad_records,
+            corruptions: replayed.damage.len() as u64 + records.bad_records,
         };
         self.caught_up = Some(CaughtUp {
             samples,
@@ -526,29 +500,6 @@ impl Opening<'_> {
         });
         Ok(Event::CaughtUp)
     }
-}
-
-/// Fills an empty head from the checkpoint that a manifest names.
-fn load(
-    writer: &mut HeadWriter,
-    objects: &dyn Objects,
-    named: &CheckpointRef,
-    identity: Identity,
-) -> Result<(), CheckpointError> {
-    let object = objects.open(&named.key)?;
-    let expected = Checkpoint {
-        commit: named.commit,
-        len: named.bytes,
-        hash: named.hash,
-    };
-    writer.load_checkpoint(&*object, &expected, identity)?;
-    Ok(())
-}
-
-/// Where a shard's log is.
-fn log_dir(settings: &ShardSettings) -> PathBuf {
-    let shard = settings.dir.join("s").join(settings.number.to_string());
-    shard.join("log")
 }
 
 /// Tells the operator what a replay found that is not as it should be.
@@ -581,36 +532,6 @@ fn report(shard: u32, replayed: &Replayed, found: &ReplayedRecords) {
             last_error,
             "records of the log were left out"
         );
-    }
-}
-
-/// Feeds a head from the log.
-struct Replaying {
-    writer: HeadWriter,
-    fence: Fence,
-    found: ReplayedRecords,
-}
-
-impl Visitor for Replaying {
-    fn segment(&mut self, header: &Header) -> Result<(), String> {
-        // The fence of the first segment's writer may be in one that is gone.
-        self.fence.inherit(header.writer.epoch);
-        Ok(())
-    }
-
-    fn frame(&mut self, frame: Frame<'_>) -> Result<bool, String> {
-        let admitted = match frame.kind {
-            Kind::Fence => {
-                let fence = frame::Fence::decode(frame.body).ok_or("a fence without content")?;
-                self.fence.raise(fence.epoch)
-            }
-            Kind::Data => self.fence.admit(frame.epoch_low),
-            Kind::Seal => return Err("the shard was sealed; its data has moved".to_owned()),
-        };
-        if admitted == Admitted::Yes && frame.kind == Kind::Data {
-            self.writer.replay(frame.body, &mut self.found);
-        }
-        Ok(admitted == Admitted::Yes)
     }
 }
 

@@ -177,7 +177,11 @@ fn one_call_tells_where_a_series_is() {
 
 /// Series with a sample a minute from hour 0 up to an hour, of which the oldest are in blocks.
 fn fill_hours(shard: &Shard, hours: i64) {
-    for t in 0..hours * 60 {
+    fill_hours_from(shard, 0, hours);
+}
+
+fn fill_hours_from(shard: &Shard, from: i64, to: i64) {
+    for t in from * 60..to * 60 {
         let keys = (0..4).map(|i| SeriesKey::Labels(labels("m", i)));
         append(shard, batch(keys, t * 60_000, t as f64)).unwrap();
     }
@@ -227,6 +231,24 @@ fn blocks_lose_what_is_deleted_too() {
     block_on(ferula_storage::Admin::clean(&shard)).unwrap();
     assert_eq!(shard.blocks().len(), 2);
     assert_eq!(minutes(&shard, 0).first(), Some(&120));
+}
+
+#[test]
+fn names_of_blocks_go_with_the_last_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let shard = open(dir.path());
+    // A series that ends within a block, and is deleted for little longer than it lived.
+    let short = [SeriesKey::Labels(labels("m", 9))];
+    append(&shard, batch(short, HOUR, 1.0)).unwrap();
+    fill_hours_from(&shard, 1, 8);
+    assert_eq!(names(&shard), ["0", "1", "2", "3", "9"]);
+    delete(
+        &shard,
+        vec![Matcher::equal("i", "9")],
+        Range::closed(HOUR, HOUR + 1),
+    );
+    assert_eq!(names(&shard), ["0", "1", "2", "3"]);
+    assert!(select(&shard, vec![Matcher::equal("i", "9")], Range::ALL).is_empty());
 }
 
 #[test]

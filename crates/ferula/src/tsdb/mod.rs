@@ -1,8 +1,9 @@
-//! `ferula tsdb`: what is done to a data directory that no server runs on.
+//! `ferula tsdb`: what is done to a data directory from outside of a server.
 
 mod backfill;
 mod export;
 mod import;
+mod look;
 mod open;
 mod progress;
 mod target;
@@ -36,9 +37,10 @@ Example:
 /// The command's arguments.
 pub(crate) fn command() -> Command {
     Command::new("tsdb")
-        .about("Move samples in and out of a data directory")
+        .about("Look at a data directory, move samples in and out of it")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommands(look::commands())
         .subcommand(
             shared(Command::new("import"))
                 .about("Copy everything a Prometheus has stored into a data directory")
@@ -128,6 +130,13 @@ fn place(name: &'static str, value: &'static str, help: &'static str) -> Arg {
 /// Runs what was asked for; the result is said on stdout, how it goes on stderr.
 #[allow(clippy::print_stdout, clippy::print_stderr)] // a command speaks with its caller
 pub(crate) fn run(matches: &ArgMatches) -> ExitCode {
+    let looked = matches.subcommand();
+    if let Some(done) = looked.and_then(|(name, given)| look::run(name, given)) {
+        return done.unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        });
+    }
     let done = match matches.subcommand() {
         Some(("import", given)) => import::run(given),
         Some(("export", given)) => export::run(given),

@@ -1,5 +1,7 @@
 //! A block as a view shows it: without what has been deleted from it.
 
+use std::sync::OnceLock;
+
 use ferula_model::Range;
 use ferula_storage::{Columns, LabelQuery, SelectError};
 
@@ -13,6 +15,8 @@ pub struct Shown {
     entry: BlockEntry,
     /// For each deletion the series it hits, in order, and the times.
     hidden: Vec<(Vec<u32>, Range)>,
+    /// The series of which nothing is left, in order, once somebody asked.
+    gone: OnceLock<Vec<u32>>,
 }
 
 impl Shown {
@@ -33,6 +37,7 @@ impl Shown {
             block,
             entry,
             hidden,
+            gone: OnceLock::new(),
         })
     }
 
@@ -84,6 +89,23 @@ impl Shown {
         })
     }
 
+    /// The series of which nothing is left, in order. One that cannot be read is not among them:
+    /// who asks for it shall be told.
+    fn gone(&self) -> &[u32] {
+        self.gone.get_or_init(|| {
+            let mut series: Vec<u32> = self.hidden.iter().flat_map(|(s, _)| s).copied().collect();
+            series.sort_unstable();
+            series.dedup();
+            let mut columns = Columns::default();
+            series.retain(|&ordinal| {
+                columns.clear();
+                let read = self.decode(ordinal, Range::ALL, &mut columns);
+                read.is_ok() && columns.is_empty()
+            });
+            series
+        })
+    }
+
     /// The series that match and may have samples in the range.
     pub(super) fn select(
         &self,
@@ -96,7 +118,10 @@ impl Shown {
             .select(tenant, matchers, range)
             .map_err(unreadable)?;
         if !self.hidden.is_empty() {
-            series.retain(|&ordinal| !self.is_gone(ordinal, range));
+            let gone = self.gone();
+            series.retain(|ordinal| {
+                gone.binary_search(ordinal).is_err() && !self.is_gone(*ordinal, range)
+            });
         }
         Ok(series)
     }
