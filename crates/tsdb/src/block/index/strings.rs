@@ -14,7 +14,7 @@ use crate::block::directory::{at_end, count};
 use crate::bytes::{Reader, put_uv};
 
 /// A page has at most so many values.
-const PAGE_VALUES: usize = 256;
+pub(super) const PAGE_VALUES: usize = 256;
 
 /// A page of more than one value is at most so long, with all values written out.
 const PAGE_BYTES_MAX: usize = 64 << 10;
@@ -69,6 +69,9 @@ impl StringPage {
     pub(in crate::block) fn parse(body: &[u8]) -> Result<Self, Damaged> {
         let mut r = Reader::new(body);
         let n = count(&mut r, 2)?;
+        if n > PAGE_VALUES {
+            return Err(Damaged("a page has more values than it can"));
+        }
         let (mut text, mut ends) = (Vec::<u8>::new(), Vec::with_capacity(n));
         let mut previous = 0;
         for _ in 0..n {

@@ -11,6 +11,7 @@
 
 use ferula_model::LABEL_LEN_MAX;
 
+use super::strings::PAGE_VALUES;
 use crate::Damaged;
 use crate::block::cache::Page;
 use crate::block::directory::{Place, PlaceReader, PlaceWriter, Places, at_end, count};
@@ -111,6 +112,9 @@ impl TenantIndex {
             first = next(first, &mut r)?;
             let place = places.take(&mut r)?;
             index.postings.push(PostingsEntry { first, place });
+        }
+        if index.pairs() as usize > index.strings.len() * PAGE_VALUES {
+            return Err(Damaged("there are more values than pages have"));
         }
         index.sets = Places::take(&mut r)?.0;
         at_end(&r)?;
