@@ -393,6 +393,30 @@ fn a_disk_that_fills_up_in_upkeep_loses_nothing() {
     fill_up(&aging_script(), 6 << 10..24 << 10);
 }
 
+/// A write stops in the middle and fails, and from then on all writes do.
+fn cut_writes_short(script: &[Step], bytes: std::ops::Range<u64>) {
+    for written in bytes.step_by(173) {
+        let disk = new_disk();
+        disk.faults().set_write_bytes(Some(written as usize));
+        let mut history = no_history();
+        run(&disk, script, &mut history);
+        for crash in crashes(written) {
+            let context = format!("{crash:?} after {written} bytes");
+            check(&disk.crash(crash), history.clone(), &context);
+        }
+    }
+}
+
+#[test]
+fn a_short_write_loses_nothing() {
+    cut_writes_short(&script(), 0..10 << 10);
+}
+
+#[test]
+fn a_short_write_of_upkeep_loses_nothing() {
+    cut_writes_short(&aging_script(), 0..20 << 10);
+}
+
 /// Syncs fail in one step, and from then on what they were to make durable may be lost for good
 /// although readers still see it.
 fn fail_syncs(script: &[Step]) {
