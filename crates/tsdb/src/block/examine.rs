@@ -144,7 +144,10 @@ fn samples(bytes: &[u8]) -> Result<(), Damaged> {
     let mut columns = Columns::default();
     for i in 0..PAGE_SERIES {
         columns.clear();
-        page.decode(i, Range::ALL, &mut columns)?;
+        // One that cannot be decoded says nothing of the next.
+        if page.decode(i, Range::ALL, &mut columns).is_err() {
+            continue;
+        }
         let starts = columns.start_timestamps.len();
         assert_eq!(columns.timestamps.len(), columns.values.len(), "columns");
         assert!(starts == 0 || starts == columns.values.len(), "columns");
