@@ -10,7 +10,7 @@ use ferula_e2e::server::{Server, now_ms, server_binary};
 use ferula_e2e::{skip, wait_for};
 use rustix::process::Signal;
 
-use crate::files::{blocks, promtool};
+use crate::files::{blocks, promtool, read_blocks, write_blocks};
 use crate::sent::{answers, history_answers, openmetrics, send, sent};
 
 /// Keeps what was sampled in 2020.
@@ -232,6 +232,46 @@ fn what_a_checkpoint_and_small_blocks_hold_is_imported() {
     ferula.start().unwrap();
     assert_same(&answers(&ferula, start), &expected);
     stop(&mut ferula);
+}
+
+#[test]
+fn an_import_that_was_stopped_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (theirs, ours) = (dir.path().join("theirs"), dir.path().join("ours"));
+    let (_, series) = openmetrics();
+    write_blocks(&theirs, &series);
+    let (from, to) = (text(&theirs), text(&ours));
+    let import = ["import", "--from", &from, "--to", &to];
+    let folders = blocks(&theirs);
+    let chunks = folders[2].join("chunks/000001");
+    let whole = std::fs::read(&chunks).unwrap();
+    let mut damaged = whole.clone();
+    damaged[20] ^= 1;
+    std::fs::write(&chunks, damaged).unwrap();
+    let error = refused(&import);
+    let place = format!("{}, byte 10: the checksum does not match", chunks.display());
+    assert!(error.contains(&place), "{error}");
+
+    std::fs::write(&chunks, whole).unwrap();
+    let output = run(&import);
+    let (stdout, stderr) = (output.stdout, output.stderr);
+    let error = String::from_utf8(stderr).unwrap();
+    assert!(
+        error.contains("2 blocks have been imported before"),
+        "{error}"
+    );
+    let said_then = String::from_utf8(stdout).unwrap();
+    let blocks_then = format!("into {} blocks", folders.len() - 2);
+    assert!(said_then.contains(&blocks_then), "{said_then}");
+
+    let back = dir.path().join("back");
+    said(&["export", "--from", &to, "--to", &text(&back)]);
+    crate::files::assert_same(&read_blocks(&back), &series);
+    let nothing = refused(&["import", "--from", &text(dir.path()), "--to", &to]);
+    assert!(
+        nothing.contains("holds neither blocks nor a log"),
+        "{nothing}"
+    );
 }
 
 #[test]

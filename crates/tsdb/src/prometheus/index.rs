@@ -307,3 +307,90 @@ fn decode_chunks(r: &mut Reader<'_>) -> Result<Vec<ChunkRef>, Damaged> {
         false => Err(Damaged("a series is longer than its chunks")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bytes::{put_uv, put_zz};
+
+    fn put_section(out: &mut Vec<u8>, body: &[u8]) -> u64 {
+        let at = out.len() as u64;
+        out.extend((body.len() as u32).to_be_bytes());
+        out.extend(body);
+        out.extend(crc32c::crc32c(body).to_be_bytes());
+        at
+    }
+
+    /// Version 1, as the first releases wrote it: symbols and series are named by their offsets.
+    fn version_1() -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        out.push(1);
+        let mut body = 4u32.to_be_bytes().to_vec();
+        let mut symbols = Vec::new();
+        for text in ["__name__", "job", "node", "up"] {
+            symbols.push(out.len() as u64 + 4 + body.len() as u64);
+            put_uv(&mut body, text.len() as u64);
+            body.extend(text.bytes());
+        }
+        let symbols_at = put_section(&mut out, &body);
+        let series_at = out.len() as u64;
+        let mut ids = Vec::new();
+        for pairs in [vec![(0, 3)], vec![(0, 3), (1, 2)]] {
+            let mut body = Vec::new();
+            put_uv(&mut body, pairs.len() as u64);
+            for (name, value) in pairs {
+                put_uv(&mut body, symbols[name]);
+                put_uv(&mut body, symbols[value]);
+            }
+            put_uv(&mut body, 2);
+            put_zz(&mut body, -50);
+            for n in [10, 8, 5, 20] {
+                put_uv(&mut body, n);
+            }
+            put_zz(&mut body, 100);
+            ids.push(out.len() as u32);
+            put_uv(&mut out, body.len() as u64);
+            out.extend(&body);
+            out.extend(crc32c::crc32c(&body).to_be_bytes());
+        }
+        let mut list = (ids.len() as u32).to_be_bytes().to_vec();
+        list.extend(ids.iter().flat_map(|id| id.to_be_bytes()));
+        let list_at = put_section(&mut out, &list);
+        let mut table = 1u32.to_be_bytes().to_vec();
+        for n in [2, 0, 0, list_at] {
+            put_uv(&mut table, n);
+        }
+        let table_at = put_section(&mut out, &table);
+        let toc = [symbols_at, series_at, 0, 0, list_at, table_at];
+        let toc: Vec<u8> = toc.iter().flat_map(|at| at.to_be_bytes()).collect();
+        out.extend(&toc);
+        out.extend(crc32c::crc32c(&toc).to_be_bytes());
+        out
+    }
+
+    #[test]
+    fn version_1_is_read() {
+        let mut index = Index::open(Window::of_bytes("index", version_1())).unwrap();
+        assert_eq!(index.series(), 2);
+        let first = index.next().unwrap().unwrap();
+        assert_eq!(first.labels.to_string(), r#"{__name__="up"}"#);
+        let second = index.next().unwrap().unwrap();
+        assert_eq!(second.labels.to_string(), r#"{__name__="up", job="node"}"#);
+        let chunk = |min, max, at| ChunkRef { min, max, at };
+        assert_eq!(second.chunks, [chunk(-50, -40, 8), chunk(-35, -15, 108)]);
+        assert_eq!(index.next().unwrap(), None);
+    }
+
+    #[test]
+    fn a_cut_or_newer_index_is_refused() {
+        let whole = version_1();
+        for cut in 0..whole.len() {
+            let file = Window::of_bytes("index", whole[..cut].to_vec());
+            assert!(Index::open(file).is_err(), "cut at {cut}");
+        }
+        let mut newer = whole;
+        newer[4] = 9;
+        let error = Index::open(Window::of_bytes("index", newer)).unwrap_err();
+        assert!(error.to_string().contains("version 9"), "{error}");
+    }
+}
