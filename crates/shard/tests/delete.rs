@@ -3,7 +3,11 @@
 
 mod common;
 
+use std::path::Path;
+use std::sync::Arc;
+
 use common::*;
+use ferula_env::{Crash, SimDisk};
 use ferula_model::{Labels, MatchOp, Matcher, Range, TenantId};
 use ferula_shard::Shard;
 use ferula_storage::{Admin as _, Deletion, LabelQuery, Select as _, SeriesKey, SeriesQuery};
@@ -315,4 +319,19 @@ fn a_snapshot_is_a_data_directory() {
     assert_eq!(minutes(&again, 0).len(), 481);
     assert_eq!(shard.stats().head.samples, head);
     assert_eq!(minutes(&shard, 0).len(), 480);
+}
+
+#[test]
+fn a_snapshot_survives_a_power_cut() {
+    let disk = SimDisk::new();
+    let open = |disk: &Arc<SimDisk>, dir: &str| {
+        try_open_on(disk.clone(), settings(Path::new(dir))).unwrap()
+    };
+    let shard = open(&disk, "/data");
+    fill_hours(&shard, 8);
+    block_on(shard.snapshot("kept".to_owned(), false)).unwrap();
+    let expected = dump(&shard);
+    let left = disk.crash(Crash::PowerLosesAll);
+    let copy = open(&left, "/data/snapshots/kept");
+    assert_eq!(dump(&copy), expected);
 }

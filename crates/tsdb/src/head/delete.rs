@@ -257,3 +257,154 @@ fn take_matcher(r: &mut Reader<'_>) -> Result<Matcher, Damaged> {
     let (name, value) = (r.str()?, r.str()?);
     Matcher::new(op, name, value).map_err(|_| Damaged("a matcher without a regular expression"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::HeadSettings;
+    use ferula_model::Labels;
+    use ferula_storage::{Batch, Hints, Origin, SampleEntry, SelectRequest, SeriesKey};
+    use proptest::prelude::*;
+
+    fn empty() -> (Arc<Head>, HeadWriter) {
+        Head::new(HeadSettings {
+            bytes_max: u64::MAX,
+            hash_seed: 3,
+        })
+    }
+
+    fn labels(i: u8) -> Labels {
+        Labels::from_pairs([("i", i.to_string())])
+    }
+
+    /// A sample of each series at each second of a range.
+    fn append(writer: &mut HeadWriter, series: u8, seconds: std::ops::Range<i64>) {
+        let mut batch = Batch::new(TenantId::anonymous(), Origin::Push);
+        batch.series = (0..series).map(|i| SeriesKey::Labels(labels(i))).collect();
+        for (second, i) in seconds.flat_map(|s| (0..series).map(move |i| (s, i))) {
+            batch.samples.push(SampleEntry {
+                series: i.into(),
+                timestamp: second * 1_000,
+                value: second as f64 / 8.0,
+            });
+        }
+        assert_eq!(writer.stage(&batch).unwrap().rejected_total(), 0);
+        writer.apply();
+    }
+
+    fn deletion(i: u8, start: i64, end: i64) -> Deletion {
+        let range = Range {
+            start: start * 1_000,
+            end: end.saturating_mul(1_000),
+        };
+        Deletion {
+            tenant: TenantId::anonymous(),
+            matchers: vec![vec![Matcher::equal("i", i.to_string())]],
+            range,
+        }
+    }
+
+    /// The seconds of all series, as a reader sees them.
+    fn seconds(head: &Head) -> BTreeMap<Labels, Vec<i64>> {
+        let request = SelectRequest {
+            tenant: TenantId::anonymous(),
+            matchers: vec![],
+            range: Range::ALL,
+            hints: Hints::default(),
+        };
+        let series = head.select(&request, || ()).0.series.into_iter();
+        let decoded = series.map(|series| {
+            let mut columns = Columns::default();
+            series.source.decode(Range::ALL, &mut columns).unwrap();
+            let times = columns.timestamps.iter().map(|t| t / 1_000);
+            (series.labels, times.collect())
+        });
+        decoded.collect()
+    }
+
+    /// The bytes `docs/internals/log.md` describes, worked out by hand.
+    #[test]
+    fn golden_record() {
+        let (_, mut writer) = empty();
+        append(&mut writer, 1, 0..2);
+        let deletion = Deletion {
+            matchers: vec![vec![Matcher::new(MatchOp::Regex, "i", "0|1").unwrap()]],
+            ..deletion(0, -1, 1)
+        };
+        let what = writer.to_delete(&deletion);
+        let mut out = Vec::new();
+        writer.encode_deletion(&what, &deletion, &mut out);
+        let mut expected = vec![6, 0, 0x8B, 0x80, 0x80, 0x00]; // of tenant 0, 11 bytes
+        expected.extend([0xCF, 0x0F, 0xD0, 0x0F]); // from -1000 to 1000
+        expected.extend([2, 1, b'i', 3, b'0', b'|', b'1']);
+        assert_eq!(out, expected);
+    }
+
+    #[test]
+    fn readers_keep_what_they_have_and_memory_comes_back() {
+        let (head, mut writer) = empty();
+        append(&mut writer, 4, 0..1);
+        let (bytes, first) = (head.stats().bytes, seconds(&head));
+        append(&mut writer, 4, 1..1_000);
+        let request = SelectRequest {
+            tenant: TenantId::anonymous(),
+            matchers: vec![],
+            range: Range::ALL,
+            hints: Hints::default(),
+        };
+        let held = head.select(&request, || ()).0.series;
+        for i in 0..4 {
+            let what = writer.to_delete(&deletion(i, 1, i64::MAX));
+            assert_eq!(writer.delete(&what), 999);
+        }
+        assert_eq!(seconds(&head), first);
+        assert!(head.stats().bytes <= bytes + 4 * 100, "{:?}", head.stats());
+        let mut columns = Columns::default();
+        held[0].source.decode(Range::ALL, &mut columns).unwrap();
+        assert_eq!(columns.len(), 1_000);
+        // Nothing is left, but the series know what they had.
+        for i in 0..4 {
+            let what = writer.to_delete(&deletion(i, 0, 1));
+            assert_eq!(writer.delete(&what), 1);
+        }
+        let stats = head.stats();
+        assert_eq!((stats.series, stats.samples, stats.chunks), (0, 0, 0));
+        assert!(writer.to_delete(&deletion(0, 0, 1)).is_empty());
+        append(&mut writer, 4, 1_000..1_001);
+        assert_eq!(head.stats().series, 4);
+    }
+
+    proptest! {
+        /// Whatever is deleted in whatever order, what is left and what is counted is right.
+        #[test]
+        fn what_is_left_is_what_was_not_deleted(
+            rounds in proptest::collection::vec((1..200i64, 0..3u8, 0..600i64, 1..300i64), 1..12),
+        ) {
+            let (head, mut writer) = empty();
+            let mut model: BTreeMap<Labels, Vec<i64>> = BTreeMap::new();
+            let mut now = 0;
+            for (more, i, start, len) in rounds {
+                append(&mut writer, 3, now..now + more);
+                for i in 0..3 {
+                    model.entry(labels(i)).or_default().extend(now..now + more);
+                }
+                now += more;
+                let what = writer.to_delete(&deletion(i, start, start + len));
+                let erased = writer.delete(&what);
+                let kept = model.get_mut(&labels(i)).unwrap();
+                let before = kept.len();
+                kept.retain(|second| !(start..start + len).contains(second));
+                prop_assert_eq!(erased, (before - kept.len()) as u64);
+                let mut expected = model.clone();
+                expected.retain(|_, seconds| !seconds.is_empty());
+                prop_assert_eq!(seconds(&head), expected.clone());
+                let stats = head.stats();
+                let samples = expected.values().map(|s| s.len() as u64).sum::<u64>();
+                prop_assert_eq!((stats.samples, stats.series), (samples, expected.len() as u64));
+            }
+        }
+    }
+}

@@ -98,6 +98,9 @@ impl Shown {
             series.dedup();
             let mut columns = Columns::default();
             series.retain(|&ordinal| {
+                if self.is_gone(ordinal, self.range()) {
+                    return true;
+                }
                 columns.clear();
                 let read = self.decode(ordinal, Range::ALL, &mut columns);
                 read.is_ok() && columns.is_empty()
