@@ -34,6 +34,8 @@ pub struct ReplayedRecords {
     pub below_floor: u64,
     /// Samples restored, and then deleted as they had been.
     pub deleted: u64,
+    /// Samples restored, and then given up with series that had ended.
+    pub ended: u64,
     /// Records left out because they cannot be understood.
     pub bad_records: u64,
     /// What is wrong with the last of them.
@@ -127,7 +129,7 @@ impl HeadWriter {
                 found.deleted += self.replay_deletion(record.tenant, &mut payload)?;
                 Ok(())
             }
-            record::REBASE => self.replay_rebase(&mut payload),
+            record::REBASE => self.replay_rebase(&mut payload, found),
             _ => Err(Damaged("a record of an unknown kind")),
         }
     }
@@ -255,7 +257,11 @@ impl HeadWriter {
         self.lost_until = self.lost_until.max(lost.saturating_add(1));
     }
 
-    fn replay_rebase(&mut self, payload: &mut Reader<'_>) -> Result<(), Damaged> {
+    fn replay_rebase(
+        &mut self,
+        payload: &mut Reader<'_>,
+        found: &mut ReplayedRecords,
+    ) -> Result<(), Damaged> {
         let head = self.head.clone();
         let index = head.index.read();
         let mut new = index.successor();
@@ -277,7 +283,9 @@ impl HeadWriter {
         record::take_column(payload, count as usize, &mut numbers)?;
         let ids = successors(&index, &numbers, &mut new);
         drop(index);
+        let before = head.data.read().samples;
         drop(self.renumber(&ids, new));
+        found.ended += before - head.data.read().samples;
         Ok(())
     }
 
