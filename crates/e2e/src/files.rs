@@ -1,10 +1,10 @@
 //! What servers leave on disk, seen from outside.
 
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
 /// Every file below a folder, and whether it belongs to a log: Ferula keeps those in folders called
-/// `log`, Prometheus in one called `wal`.
+/// `log`, Prometheus in one called `wal`. What goes while it is looked at is left out.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -12,7 +12,10 @@ pub fn below(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
     let mut folders = vec![(folder.to_owned(), false)];
     let mut files = Vec::new();
     while let Some((folder, in_log)) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
+        let Some(entries) = unless_gone(std::fs::read_dir(&folder))? else {
+            continue;
+        };
+        for entry in entries {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 let is_log = entry.file_name() == "log" || entry.file_name() == "wal";
@@ -42,10 +45,17 @@ pub fn content_end(file: &Path) -> Result<u64> {
 pub fn log_end(data: &Path) -> Result<Option<(PathBuf, u64)>> {
     let mut newest = None;
     for (file, in_log) in below(data)? {
-        if in_log {
-            let end = content_end(&file)?;
+        if in_log && let Some(end) = unless_gone(content_end(&file))? {
             newest = newest.max((end > 0).then_some((file, end)));
         }
     }
     Ok(newest)
+}
+
+/// A server deletes and renames files beside those who look at them.
+fn unless_gone<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }

@@ -24,7 +24,7 @@ const WRITERS: u64 = 4;
 const KILL_AFTER_MS_MAX: u64 = 120;
 
 /// Size of a file of Ferula's log.
-const LOG_FILE_BYTES: u64 = 64 * 1024 * 1024;
+const LOG_FILE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How far from the end of a log file the rounds around it begin, and how many follow: together
 /// they write several times as much.
