@@ -20,7 +20,12 @@ const HOUR: i64 = 60 * MINUTE;
 /// A server with ten hours of samples, most of them in blocks, and the time of the last one.
 fn filled() -> (Server, i64) {
     let mut server = Server::ferula().expect("ferula builds");
-    server.add_arguments(&["--web.enable-admin-api", "--web.enable-lifecycle"]);
+    server.add_arguments(&[
+        "--web.enable-admin-api",
+        "--web.enable-lifecycle",
+        // Not merged, so that their number does not depend on the hour of the day.
+        "--storage.tsdb.max-block-duration=2h",
+    ]);
     let server = server.started("scrape_configs: []\n").expect("it starts");
     let end = now_ms() / MINUTE * MINUTE;
     for hour in (0..10).rev() {
