@@ -1,6 +1,7 @@
 //! What waits for the writer: batches, bounded in bytes, and tasks of the upkeep.
 
 use std::collections::VecDeque;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use ferula_storage::{AppendError, Batch, Report, SeriesKey};
@@ -114,8 +115,8 @@ impl Queue {
     pub(crate) fn ask<T: Send + 'static>(
         &self,
         task: impl FnOnce(&mut HeadWriter, &mut Log) -> T + Send + 'static,
-    ) -> oneshot::Receiver<T> {
-        let (answer, answered) = oneshot::channel();
+    ) -> mpsc::Receiver<T> {
+        let (answer, answered) = mpsc::sync_channel(1);
         let mut state = self.state.lock();
         if !matches!(state.door, Door::Shut(_)) {
             state.tasks.push_back(Box::new(move |head, log| {

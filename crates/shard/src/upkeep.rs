@@ -7,8 +7,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
 
 use ferula_coord::{Coord, CoordError};
 use ferula_env::{Clock, Disk};
@@ -279,11 +279,7 @@ impl Upkeep {
         &self,
         task: impl FnOnce(&mut HeadWriter, &mut Log) -> T + Send + 'static,
     ) -> Result<T, UpkeepError> {
-        let (answer, answered) = mpsc::sync_channel(1);
-        drop(self.parts.writer.ask(move |head, log| {
-            // Whoever asks waits below.
-            let _ = answer.send(task(head, log));
-        }));
+        let answered = self.parts.writer.ask(task);
         answered.recv().map_err(|_| UpkeepError::Stopping)
     }
 
@@ -583,17 +579,19 @@ impl Upkeep {
 
     /// Deletes blocks that no manifest names and no reader holds.
     fn delete_retired(&mut self) -> Result<(), UpkeepError> {
-        for block in std::mem::take(&mut self.retired) {
-            match Arc::try_unwrap(block) {
-                Ok(block) => {
-                    let id = block.meta().id;
-                    drop(block);
-                    Block::delete(&*self.parts.objects, id)?;
-                }
-                Err(held) => self.retired.push(held),
+        let (free, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retired)
+            .into_iter()
+            .partition(|block| Arc::strong_count(block) == 1);
+        self.retired = held;
+        let mut done = Ok(());
+        for block in free {
+            // What cannot be deleted now is tried again.
+            if let Err(error) = Block::delete(&*self.parts.objects, block.meta().id) {
+                self.retired.push(block);
+                done = Err(error.into());
             }
         }
-        Ok(())
+        done
     }
 }
 

@@ -1,8 +1,8 @@
 //! A block as a view shows it: without what has been deleted from it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use ferula_model::Range;
+use ferula_model::{Matcher, Range, TenantId};
 use ferula_storage::{Columns, LabelQuery, SelectError};
 
 use crate::block::{Block, BlockError};
@@ -11,7 +11,7 @@ use crate::manifest::BlockEntry;
 /// A block that is open for reading.
 #[derive(Debug)]
 pub struct Shown {
-    block: std::sync::Arc<Block>,
+    block: Arc<Block>,
     entry: BlockEntry,
     /// For each deletion the series it hits, in order, and the times.
     hidden: Vec<(Vec<u32>, Range)>,
@@ -21,7 +21,7 @@ pub struct Shown {
 
 impl Shown {
     /// Shows a block as its entry says.
-    pub fn new(block: std::sync::Arc<Block>, entry: BlockEntry) -> Result<Self, BlockError> {
+    pub fn new(block: Arc<Block>, entry: BlockEntry) -> Result<Self, BlockError> {
         let mut hidden = Vec::new();
         for delete in entry
             .deletes
@@ -42,7 +42,7 @@ impl Shown {
     }
 
     /// The block, with what was deleted since it was written.
-    pub fn block(&self) -> &std::sync::Arc<Block> {
+    pub fn block(&self) -> &Arc<Block> {
         &self.block
     }
 
@@ -112,14 +112,11 @@ impl Shown {
     /// The series that match and may have samples in the range.
     pub(super) fn select(
         &self,
-        tenant: &ferula_model::TenantId,
-        matchers: &[ferula_model::Matcher],
+        tenant: &TenantId,
+        matchers: &[Matcher],
         range: Range,
     ) -> Result<Vec<u32>, SelectError> {
-        let mut series = self
-            .block
-            .select(tenant, matchers, range)
-            .map_err(unreadable)?;
+        let mut series = self.block.select(tenant, matchers, range)?;
         if !self.hidden.is_empty() {
             let gone = self.gone();
             series.retain(|ordinal| {
@@ -137,15 +134,10 @@ impl Shown {
         columns: &mut Columns,
     ) -> Result<(), SelectError> {
         if !self.hides_of(ordinal) {
-            return self
-                .block
-                .decode(ordinal, range, columns)
-                .map_err(unreadable);
+            return Ok(self.block.decode(ordinal, range, columns)?);
         }
         let mut part = Columns::default();
-        self.block
-            .decode(ordinal, range, &mut part)
-            .map_err(unreadable)?;
+        self.block.decode(ordinal, range, &mut part)?;
         for hidden in self.hidden(ordinal) {
             remove(&mut part, hidden);
         }
@@ -188,11 +180,4 @@ fn remove(columns: &mut Columns, range: Range) {
     columns.timestamps.drain(floats.clone());
     columns.values.drain(floats);
     columns.histograms.retain(|h| !range.contains(h.timestamp));
-}
-
-/// What a reader is told of a block that cannot be read.
-pub(super) fn unreadable(error: BlockError) -> SelectError {
-    SelectError::Corrupt {
-        what: error.to_string(),
-    }
 }

@@ -18,9 +18,9 @@ use ferula_storage::{
     LabelQuery, SelectError, SelectRequest, Selected, SelectedSeries, SeriesSource,
 };
 use parking_lot::Mutex;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::Head;
+use crate::block::{BlockError, identity};
 
 pub use block::Shown;
 pub(crate) use series::Whole;
@@ -137,8 +137,8 @@ impl Samples {
             };
             let mut reader = block.block().label_reader();
             let ordinals = limited(&ordinals, query.limit).iter();
-            let labels = ordinals.map(|&o| reader.labels(o).map_err(block::unreadable));
-            lists.push(labels.collect::<Result<_, _>>()?);
+            let labels = ordinals.map(|&ordinal| reader.labels(ordinal));
+            lists.push(labels.collect::<Result<_, BlockError>>()?);
         }
         Ok(union(lists, query.limit))
     }
@@ -151,7 +151,7 @@ impl Samples {
             let names = block
                 .block()
                 .label_names(&query.tenant, ordinals.as_deref());
-            lists.push(names.map_err(block::unreadable)?);
+            lists.push(names?);
         }
         Ok(union(lists, query.limit))
     }
@@ -166,7 +166,7 @@ impl Samples {
         for (_, block) in self.view().overlapping(query.range) {
             let (block, ordinals) = (block.block(), block.listed(query)?);
             let values = block.label_values(&query.tenant, name, ordinals.as_deref(), limit);
-            lists.push(values.map_err(block::unreadable)?);
+            lists.push(values?);
         }
         Ok(union(lists, query.limit))
     }
@@ -193,7 +193,7 @@ fn join(
             head: Some(series.source),
         })
         .collect();
-    let identities = all.iter().map(|s| xxh3_128(s.labels.as_bytes()));
+    let identities = all.iter().map(|s| identity(&s.labels));
     let mut identities: Vec<u128> = identities.collect();
     let mut known: HashMap<u128, u32, foldhash::fast::FixedState> =
         identities.iter().copied().zip(0u32..).collect();
@@ -204,7 +204,7 @@ fn join(
         let found = block.block().identities(&ordinals);
         // Most blocks have the same series in the same order, so most are where they are expected.
         let mut expected = 0;
-        for (identity, ordinal) in found.map_err(block::unreadable)?.into_iter().zip(ordinals) {
+        for (identity, ordinal) in found?.into_iter().zip(ordinals) {
             if identities.get(expected as usize) == Some(&identity) {
                 all[expected as usize].parts.push((number, ordinal));
                 expected += 1;
@@ -215,7 +215,7 @@ fn join(
                 Entry::Vacant(entry) => {
                     identities.push(identity);
                     all.push(Joined {
-                        labels: reader.labels(ordinal).map_err(block::unreadable)?,
+                        labels: reader.labels(ordinal)?,
                         parts: Vec::new(),
                         head: None,
                     });
